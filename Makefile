@@ -1,0 +1,57 @@
+# Needs Python 3.11 or newer and make, nothing else. `make run` and `make demo` install only what production needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help setup run demo test bench lint lock clean
+
+help:
+	@echo "make run    serve on 127.0.0.1:8080 with SQLite in var/"
+	@echo "make demo   the same with stand-ins for Anthropic and Bedrock, and traffic that falls back"
+	@echo "make setup  production and development dependencies into .venv"
+	@echo "make test   every test this machine allows; what it cannot run is skipped by name"
+	@echo "make lint   ruff and mypy --strict"
+	@echo "make bench  latency, throughput and memory against a direct call and nginx"
+	@echo "make lock   resolve the dependencies of pyproject.toml into the hashed lock files"
+
+run: $(VENV)/.production
+	$(BIN)/python -m admin_app serve --first-run
+
+demo: $(VENV)/.production
+	$(BIN)/python -m sandbox demo
+
+setup: $(VENV)/.development
+
+test: $(VENV)/.development
+	$(BIN)/python -m pytest -n $(or $(TEST_PROCESSES),2) --dist loadfile
+
+lint: $(VENV)/.development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.development
+	$(BIN)/python -m benchmarks
+
+lock: $(VENV)/.development
+	$(PIP) install uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" --upgrade pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" --upgrade --group dev pyproject.toml -c requirements.txt -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.production: requirements.txt | $(VENV)/bin/python
+	$(PIP) install --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.development: requirements-dev.txt $(VENV)/.production
+	$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@

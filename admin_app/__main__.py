@@ -1,0 +1,113 @@
+"""`python -m admin_app`: the command line in the real world, and `serve`, which becomes gunicorn.
+
+Not patched by gevent, so that nothing can be imported too early: gunicorn, whose configuration patches first of all, takes
+the place of this process. Invariant: a clear password or key goes to this process's own stdout, never through a logger.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+from admin_app.cli import MIGRATE_COMMAND, Outside, run
+from core.access import IssuedKey, KeyOptions, Limits, NameTaken, add_user, issue_key, list_users
+from core.db import Database, migrate, open_database, schema_is_current
+from core.local_files import ensure_local, make_admin_password
+from core.ports import BedrockProbe
+from core.settings import Settings, environment_elsewhere
+from core.types import Strategy
+
+PROJECT = Path(__file__).resolve().parent.parent
+FIRST_USER = "developer"
+
+
+def main() -> int:
+    outside = Outside(
+        environ=os.environ,
+        stdin=sys.stdin,
+        stdout=sys.stdout,
+        stderr=sys.stderr,
+        now=lambda: datetime.now(UTC),
+        build_probe=build_probe,
+        serve=serve,
+    )
+    return run(sys.argv[1:], outside)
+
+
+def build_probe(settings: Settings) -> BedrockProbe:
+    import wsgi  # the composition root; imported for the one command that needs the proxy
+
+    return wsgi.build_bedrock_probe(settings)
+
+
+def become_gunicorn(environ: dict[str, str]) -> NoReturn:
+    """From the project's folder, whatever ours is."""
+    os.chdir(PROJECT)
+    os.execve(sys.executable, [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:create_app()"], environ)
+
+
+def serve(settings: Settings, first_run: bool, become: Callable[[dict[str, str]], NoReturn] = become_gunicorn) -> int:
+    """Becomes the server, or returns 1 because of a database that is not migrated."""
+    database = open_database(settings, pool_size=1)
+    try:
+        if first_run:
+            migrate(database)
+        elif not schema_is_current(database):
+            print(f"The database is not migrated. Run: {MIGRATE_COMMAND}", file=sys.stderr)
+            return 1
+        welcome = [*_admin_lines(settings), *(_developer_lines(settings, database) if first_run else [])]
+    finally:
+        database.close()
+    print("\n".join(welcome), flush=True)
+    return become(environment_elsewhere(settings))
+
+
+def _admin_lines(settings: Settings) -> list[str]:
+    password = make_admin_password(settings)
+    lines = ["", "ClaudeCodeProxy", "", f"  Admin:     {settings.base_url}/admin"]
+    if password is not None:
+        lines += [f"  User name: {settings.admin_username}", f"  Password:  {password}    (shown this once)"]
+    return [*lines, ""]
+
+
+def _developer_lines(settings: Settings, database: Database) -> list[str]:
+    issued = _first_key(settings, database)
+    if issued is None:
+        commands = (_command("user add NAME"), _command("key issue --user NAME"))
+        return ["  For another developer:", *(f"      {command}" for command in commands), ""]
+    attach = _command(f"bedrock-key add --user {FIRST_USER} --region {settings.bedrock_region} --key-stdin")
+    return [
+        f'  For the first user, "{FIRST_USER}" (shown this once):',
+        f"      export ANTHROPIC_BASE_URL={settings.base_url}/ak/{issued.access_key}",
+        "",
+        "  Next, in another terminal: attach a Bedrock API key, which takes over when the plan's limit is hit:",
+        f"      {attach}",
+        "",
+    ]
+
+
+def _first_key(settings: Settings, database: Database) -> IssuedKey | None:
+    """A user with a key, on the very first start: there is nobody yet, and nobody of that name was deleted."""
+    now, limits, secrets = datetime.now(UTC), Limits.of(settings), ensure_local(settings)
+    if database.read(list_users):
+        return None
+    try:
+        user = database.run(lambda c: add_user(c, FIRST_USER, Strategy.PLAN_FIRST, limits, now))
+    except NameTaken:
+        return None
+    options = KeyOptions(name="first key")
+    return database.run(lambda c: issue_key(c, user, secrets.server_secret, limits, now, options))
+
+
+def _command(arguments: str) -> str:
+    python = Path(sys.executable)
+    shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+    return f"{shown} -m admin_app {arguments}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""The secrets of an installation: from the settings, and in `local` what is missing is made once, in files of its own.
+
+Knows no database. Invariant: however many processes start at once, all of them use the same secrets; a file is never
+seen half written, and nobody but its owner can read it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.crypto import hash_password
+from core.settings import BadSettings, Settings
+
+_PASSWORD_FILE = "admin_password_hash"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSecrets:
+    """`admin_password_hash` is empty while `make_admin_password` has not run; `vault_key` is None outside `local`."""
+
+    server_secret: str = field(repr=False)
+    jwt_secret: str = field(repr=False)
+    admin_password_hash: str = field(repr=False)
+    vault_key: bytes | None = field(default=None, repr=False)
+
+
+def ensure_local(settings: Settings) -> LocalSecrets:
+    """The secrets in force. In `local` makes the data folder (0700) and the files (0600) that are missing.
+
+    Outside `local` nothing is made: the settings have all. Raises BadSettings for a file with unusable content, OSError.
+    """
+    if not settings.is_local:
+        return LocalSecrets(settings.server_secret, settings.jwt_secret, settings.admin_password_hash)
+    folder = _folder(settings)
+    password_file = folder / _PASSWORD_FILE
+    return LocalSecrets(
+        server_secret=settings.server_secret or _text_secret(folder / "server_secret"),
+        jwt_secret=settings.jwt_secret or _text_secret(folder / "jwt_secret"),
+        admin_password_hash=settings.admin_password_hash or (_read(password_file).decode() if password_file.exists() else ""),
+        vault_key=_vault_key(folder / "vault_key"),
+    )
+
+
+def make_admin_password(settings: Settings, hash_clear: Callable[[str], str] = hash_password) -> str | None:
+    """In `local`, if there is no admin password yet: makes one, keeps its hash, and returns it to this one caller.
+
+    Apart from `ensure_local`, because whoever makes it must show it: a worker or a command with JSON output must not.
+    Takes 0.25 s. None when there is one already, and outside `local`.
+    """
+    if not settings.is_local or settings.admin_password_hash or (_folder(settings) / _PASSWORD_FILE).exists():
+        return None
+    password = secrets.token_urlsafe(15)
+    ours = hash_clear(password).encode()
+    return password if _made_once(_folder(settings) / _PASSWORD_FILE, ours) == ours else None
+
+
+def _folder(settings: Settings) -> Path:
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return settings.data_dir
+
+
+def _text_secret(path: Path) -> str:
+    text = _made_once(path, secrets.token_hex(32).encode()).decode()
+    if len(text) < 32:
+        raise BadSettings([f"{path}: must hold at least 32 characters; restore it (without it no key is valid any more)"])
+    return text
+
+
+def _vault_key(path: Path) -> bytes:
+    key = _made_once(path, secrets.token_bytes(32))
+    if len(key) != 32:
+        raise BadSettings([f"{path}: must hold exactly 32 bytes; restore it (without it no Bedrock key can be opened)"])
+    return key
+
+
+def _made_once(path: Path, content: bytes) -> bytes:
+    """The file's content; ours if there was none. A hard link appears whole or, when another was faster, not at all."""
+    if path.exists():
+        return _read(path)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)
+    except FileExistsError:
+        return _read(path)
+    finally:
+        draft.unlink()
+    return content
+
+
+def _read(path: Path) -> bytes:
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)
+    return path.read_bytes()

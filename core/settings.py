@@ -1,0 +1,265 @@
+"""Every setting of the product: name, type, default, unit and one sentence, in one place.
+
+The only reader of the environment. A value comes from `PROXY_<NAME>`, else from the file that `PROXY_<NAME>_FILE` names
+(its text, stripped), and a value that is an `arn:aws:secretsmanager:` address is fetched from there. Invariant: either all
+problems are reported at once (`BadSettings`), or the result is complete and frozen.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from core.secrets import SecretUnavailable, fetch_secret, is_secret_address
+
+Network = IPv4Network | IPv6Network
+
+
+class BadSettings(Exception):
+    """The configuration cannot be used. `problems` lists every reason, each a sentence that says what to change."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def setting(parse: Callable[[str], Any], default: Any, doc: str, *, secret: bool = False, rotates: bool = False) -> Any:
+    """`rotates`: a Secrets Manager address stays one, and who uses the value fetches it (it changes while we run)."""
+    return field(default=default, repr=not secret, metadata={"parse": parse, "doc": doc, "secret": secret, "rotates": rotates})
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _positive(value: str) -> float:
+    number = float(value)
+    if not 0 < number < float("inf"):
+        raise ValueError("must be a number above 0")
+    return number
+
+
+def _count(value: str) -> int:
+    number = int(value)
+    if number < 1:
+        raise ValueError("must be a whole number above 0")
+    return number
+
+
+def _environment(value: str) -> str:
+    if value not in ("local", "production"):
+        raise ValueError("must be local or production")
+    return value
+
+
+def _bind(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError("must be HOST:PORT, for example 127.0.0.1:8080")
+    return value
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value.replace("{region}", "region"))
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be an http or https address without a query")
+    return value.rstrip("/")
+
+
+def _networks(value: str) -> tuple[Network, ...]:
+    return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+
+
+def _timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("must be the name of a time zone, for example Europe/Berlin") from None
+    return value
+
+
+def _flag(value: str) -> bool:
+    if value.lower() not in ("0", "1", "true", "false"):
+        raise ValueError("must be 1 or 0")
+    return value.lower() in ("1", "true")
+
+
+_REACHABLE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # listening on every address is no address to call
+_LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings, frozen. Times are seconds, sizes bytes, unless the name says otherwise."""
+
+    environment: str = setting(_environment, "local", "`local` or `production`; production refuses every convenience default.")
+    bind: str = setting(_bind, "127.0.0.1:8080", "Address and port that gunicorn listens on.")
+    workers: int = setting(_count, 1, "gunicorn worker processes; more than 1 needs PostgreSQL.")
+    worker_connections: int = setting(_count, 4000, "Client connections a worker holds at once, idle ones included.")
+    data_dir: Path = setting(Path, Path("var"), "Folder of the SQLite database, spool files and local secrets.")  # noqa: RUF009
+    public_url: str = setting(_url, "", "Address under which developers reach the proxy; empty: taken from the bind address.")
+
+    database_url: str = setting(_text, "", "`postgresql://...` or `sqlite:///...`; empty: SQLite in `data_dir`.", secret=True)
+    database_host: str = setting(_text, "", "Database host, with `PROXY_DATABASE_NAME` and `_SECRET`, instead of a URL.")
+    database_name: str = setting(_text, "claude_code_proxy", "Database name that goes with the host.")
+    database_secret: str = setting(
+        _text,
+        "",
+        "JSON `{\"username\", \"password\"}` that goes with the host (usually a Secrets Manager address).",
+        secret=True,
+        rotates=True,
+    )
+    database_pool_size: int = setting(_count, 4, "PostgreSQL connections of the proxy in each worker; 10 a task at most in all.")
+
+    server_secret: str = setting(_text, "", "At least 32 bytes; hashes access keys. Local: made once, in a file.", secret=True)
+    jwt_secret: str = setting(_text, "", "At least 32 bytes; signs API tokens. Local: made once, in a file.", secret=True)
+    kms_key_id: str = setting(_text, "", "KMS key that seals Bedrock keys; empty: the local key file (refused in production).")
+    admin_username: str = setting(_text, "admin", "Name of the managed owner account.")
+    admin_password_hash: str = setting(_text, "", "bcrypt hash (`$2b$...`) of its password. Local: made once.", secret=True)
+
+    plan_url: str = setting(_url, "https://api.anthropic.com", "The Plan upstream; a path is kept and put before the request's.")
+    bedrock_url: str = setting(
+        _url, "https://bedrock-runtime.{region}.amazonaws.com", "The Bedrock upstream; `{region}` is filled in from the key."
+    )
+    bedrock_region: str = setting(_text, "us-east-1", "Region of a Bedrock key that was added without one.")
+
+    connect_timeout_s: float = setting(_positive, 5.0, "Connecting to an upstream, name look-up and TLS included.")
+    first_byte_timeout_s: float = setting(_positive, 90.0, "First byte of a streamed answer of the Plan.")
+    bedrock_first_byte_timeout_s: float = setting(_positive, 120.0, "First byte of a streamed answer of Bedrock.")
+    response_timeout_s: float = setting(_positive, 300.0, "First byte of an answer that is not streamed.")
+    silence_timeout_s: float = setting(_positive, 240.0, "Silence inside a stream, after which it is ended with an error event.")
+    commit_timeout_s: float = setting(_positive, 240.0, "From the last request byte to a stream's commit, over all attempts.")
+    count_tokens_timeout_s: float = setting(_positive, 5.0, "First byte of the Plan's answer to count_tokens and models.")
+    plan_patience_s: float = setting(_positive, 3.0, "Longest `retry-after` of a throttled Plan that is waited for.")
+    body_timeout_s: float = setting(_positive, 60.0, "Reading a request body.")
+    max_body_bytes: int = setting(_count, 10_485_760, "Largest request body.")
+    ping_interval_s: float = setting(_positive, 15.0, "Silence in a Bedrock stream before a `ping` event is sent.")
+    graceful_timeout_s: float = setting(_positive, 110.0, "From SIGTERM to the kill of what still runs.")
+    drain_s: float = setting(_positive, 100.0, "From SIGTERM to the error event that ends the streams still running.")
+
+    circuit_failures: int = setting(_count, 3, "Failures in a row that open a circuit.")
+    circuit_window_s: float = setting(_positive, 600.0, "How old the first of those failures may be.")
+    circuit_reset_s: float = setting(_positive, 300.0, "Longest time a circuit stays open between probes (it starts at 60).")
+    circuit_probe_s: float = setting(_positive, 1800.0, "How often a circuit open for exhaustion lets one real request through.")
+    grant_ttl_s: float = setting(_positive, 60.0, "How long a key's grant is used before it is looked up again.")
+    grant_stale_s: float = setting(_positive, 900.0, "How long a known key is served while the database is away.")
+    tick_s: float = setting(_positive, 1.0, "How often a worker looks for changes of keys and circuits.")
+    flush_interval_s: float = setting(_positive, 1.0, "How often finished requests are written to the ledger.")
+
+    budget_timezone: str = setting(_timezone, "UTC", "Time zone of a budget's month.")
+    retention_days: int = setting(_count, 30, "Days that request records are kept.")
+    audit_retention_days: int = setting(_count, 400, "Days that audit entries are kept.")
+    max_users: int = setting(_count, 1000, "Users that are not deleted.")
+    max_keys_per_user: int = setting(_count, 10, "Active access keys of one user.")
+
+    admin_allowed_cidrs: tuple[Network, ...] = setting(_networks, (), "Networks that may reach /admin; empty: every one.")
+    trusted_proxies: tuple[Network, ...] = setting(_networks, (), "Networks whose `x-forwarded-for` is believed.")
+    metrics_allowed_cidrs: tuple[Network, ...] = setting(_networks, _LOOPBACK, "Networks that may read /metrics.")
+    log_level: str = setting(_text, "INFO", "Least level of application log lines.")
+
+    @property
+    def is_local(self) -> bool:
+        return self.environment == "local"
+
+    @property
+    def base_url(self) -> str:
+        """What developers put before `/ak/`."""
+        host, _, port = self.bind.rpartition(":")
+        return self.public_url or f"http://{_REACHABLE.get(host, host)}:{port}"
+
+    @property
+    def spool_dir(self) -> Path:
+        return self.data_dir / "spool"
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the environment once. Raises BadSettings with every problem. Blocks only for Secrets Manager addresses."""
+    env = os.environ if environ is None else environ
+    problems: list[str] = []
+    values: dict[str, Any] = {}
+    for spec in fields(Settings):
+        try:
+            raw = _raw(env, spec.name, rotates=spec.metadata["rotates"])
+            if raw is not None:
+                values[spec.name] = spec.metadata["parse"](raw)
+        except (ValueError, OSError, SecretUnavailable) as error:
+            problems.append(f"PROXY_{spec.name.upper()}: {error}")
+    problems += _unknown_names(env)
+    settings = Settings(**values)
+    problems += _contradictions(settings)
+    if problems:
+        raise BadSettings(problems)
+    return settings
+
+
+def _raw(env: Mapping[str, str], name: str, *, rotates: bool) -> str | None:
+    variable = f"PROXY_{name.upper()}"
+    raw = env.get(variable)
+    if raw is None and (path := env.get(f"{variable}_FILE")):
+        raw = Path(path).read_text(encoding="utf-8").strip()
+    if raw is not None and is_secret_address(raw):
+        fetched = fetch_secret(raw)  # also of one that rotates: a start must say that it cannot be read
+        return raw if rotates else fetched
+    return raw or None
+
+
+def _unknown_names(env: Mapping[str, str]) -> list[str]:
+    """A misspelt setting would otherwise be ignored in silence."""
+    names = {f"PROXY_{spec.name.upper()}" for spec in fields(Settings)}
+    names |= {f"{name}_FILE" for name in names}
+    return [f"{name}: there is no such setting" for name in sorted(env) if name.startswith("PROXY_") and name not in names]
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    problems = []
+    if settings.workers > 1 and not settings.database_host and not settings.database_url.startswith("postgres"):
+        problems.append("PROXY_WORKERS: more than 1 needs PostgreSQL (PROXY_DATABASE_URL)")
+    if settings.database_host and not settings.database_secret:
+        problems.append("PROXY_DATABASE_SECRET: required with PROXY_DATABASE_HOST")
+    if settings.drain_s >= settings.graceful_timeout_s:
+        problems.append("PROXY_DRAIN_S: must be below PROXY_GRACEFUL_TIMEOUT_S, or streams are cut without a word")
+    for name in ("server_secret", "jwt_secret"):
+        if 0 < len(getattr(settings, name).encode()) < 32:
+            problems.append(f"PROXY_{name.upper()}: must be at least 32 bytes")
+    if settings.environment == "production":
+        problems += _missing_in_production(settings)
+    return problems
+
+
+def _missing_in_production(settings: Settings) -> list[str]:
+    needed = ("server_secret", "jwt_secret", "kms_key_id", "admin_password_hash", "public_url")
+    problems = [f"PROXY_{name.upper()}: required in production" for name in needed if not getattr(settings, name)]
+    if not settings.database_host and not settings.database_url.startswith("postgres"):
+        problems.append("PROXY_DATABASE_URL: production needs PostgreSQL")
+    if settings.public_url and not settings.public_url.startswith("https://"):
+        problems.append("PROXY_PUBLIC_URL: must be https in production")
+    return problems
+
+
+def environment_elsewhere(settings: Settings, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for a process that starts in another folder: what was relative to ours is made absolute."""
+    env = dict(os.environ if environ is None else environ)
+    for name in env:
+        if name.startswith("PROXY_") and name.endswith("_FILE"):
+            env[name] = str(Path(env[name]).absolute())
+    env["PROXY_DATA_DIR"] = str(settings.data_dir.absolute())
+    kind, separator, path = settings.database_url.partition(":///")
+    if kind.startswith("sqlite") and separator and path and not path.startswith(":"):
+        env["PROXY_DATABASE_URL"] = f"{kind}:///{Path(path).absolute()}"
+    return env
+
+
+def describe_settings() -> list[tuple[str, str, str, bool]]:
+    """(variable, default as text, sentence, is secret) of every setting, for the docs' test and the system page."""
+    rows = []
+    for spec in fields(Settings):
+        default = "" if spec.default is MISSING else spec.default
+        text = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+        rows.append((f"PROXY_{spec.name.upper()}", text, spec.metadata["doc"], spec.metadata["secret"]))
+    return rows

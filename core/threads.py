@@ -1,0 +1,106 @@
+"""The door to gevent: greenlets, cooperative sleep, and native threads for what would freeze the hub.
+
+Knows nothing of what it runs. Invariant: the same call works in a process that gevent has patched (the server) and in one
+that it has not (command line, tests): there it is a plain call, a daemon thread, `time.sleep`.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, cast
+
+T = TypeVar("T")
+
+
+class Running(Protocol):
+    """Something spawned."""
+
+    def stop(self, timeout_s: float) -> None:
+        """Wait for its end, at most so long; then it is cut off where it waits (a greenlet) or left (a thread)."""
+
+
+def is_cooperative() -> bool:
+    """Whether gevent has patched this process. Never imports gevent itself."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
+
+
+def sleep(seconds: float) -> None:
+    """Sleep without holding others up. `time.sleep` is gevent's own in a patched process."""
+    time.sleep(seconds)
+
+
+def spawn(work: Callable[[], None]) -> Running:
+    """Run `work` beside the caller, which goes on at once."""
+    return _Greenlet(work) if is_cooperative() else _Thread(work)
+
+
+class NativeThread:
+    """One real thread for blocking native code (SQLite, bcrypt); calls queue up, in order of arrival.
+
+    What runs there must not touch greenlets or sockets. A waiting greenlet that is killed leaves its call to finish alone.
+    In a process without gevent the caller runs the work itself, one caller at a time.
+    """
+
+    def __init__(self) -> None:
+        self._pool: Any = _native_pool() if is_cooperative() else None
+        self._turn = threading.RLock()
+
+    def run(self, work: Callable[[], T]) -> T:
+        """The work's result, or its exception. Blocks only the calling greenlet. Must not be nested."""
+        if self._pool is None:
+            with self._turn:
+                return work()
+        done = self._pool.apply(_caught, (work,))
+        if isinstance(done, _Raised):
+            raise done.error
+        return cast(T, done)
+
+    def close(self) -> None:
+        """Ends the thread after the work that is queued. Idempotent."""
+        if self._pool is not None:
+            self._pool.kill()
+
+
+class _Raised:
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def _caught(work: Callable[[], Any]) -> Any:
+    """gevent prints a traceback of whatever escapes in its pool, before the caller can say that it was expected."""
+    try:
+        return work()
+    except BaseException as error:
+        return _Raised(error)
+
+
+def _native_pool() -> Any:
+    from gevent.threadpool import ThreadPool
+
+    return ThreadPool(1)
+
+
+class _Greenlet:
+    def __init__(self, work: Callable[[], None]) -> None:
+        import gevent
+
+        self._greenlet = gevent.spawn(work)
+
+    def stop(self, timeout_s: float) -> None:
+        self._greenlet.join(timeout_s)
+        self._greenlet.kill()
+
+
+class _Thread:
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._thread = threading.Thread(target=work, daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        self._thread.join(timeout_s)

@@ -1,0 +1,300 @@
+"""What Bedrock says when it does not answer, and what the client is told instead.
+
+Pure. Two tables decide: `_RULES` turns type, status and wording into a `Kind`; `_ANSWERS` turns a kind into Anthropic's
+status and error type. Sources: facts on Bedrock sections 2 and 6. Invariant: Bedrock's 401 and 403 never become a client's
+401 or 403 (Claude Code would drop its login), and a text that may name an AWS account is never shown to the client.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+
+from proxy_app.faults import Fault
+
+LONGEST_DETAIL = 2000
+
+
+class Kind(StrEnum):
+    """Why Bedrock did not answer. A closed set; the value is what notes and logs say."""
+
+    THROTTLED = "throttled"
+    QUOTA_DAY = "quota_day"
+    OVERLOADED = "overloaded"
+    INTERNAL = "internal"
+    TIMEOUT = "timeout"
+    AUTH = "auth"
+    NOT_ENTITLED = "not_entitled"
+    INVALID_IDENTIFIER = "invalid_identifier"
+    ON_DEMAND = "on_demand"
+    USE_CASE_FORM = "use_case_form"
+    DATA_RETENTION = "data_retention"
+    TOO_LONG = "too_long"
+    TOO_LARGE = "too_large"
+    THINKING = "thinking"
+    BETA_OR_FIELD = "beta_or_field"
+    VALIDATION = "validation"
+
+
+class BedrockFault(Exception):
+    """Bedrock's refusal. `status`, `error_type` and `message` are for the client, in Anthropic's words.
+
+    `detail` is Bedrock's own text (it may name an AWS account: for administrators only, never logged with a prompt's words
+    in mind), `raw_type` its exception name. From a stream: `first_frame` says that nothing had been translated before it,
+    `before` holds the bytes translated in the same feed.
+    """
+
+    def __init__(self, kind: Kind, *, detail: str = "", raw_type: str = "") -> None:
+        answer = _ANSWERS[kind]
+        super().__init__(f"{kind.value} ({raw_type or 'unnamed'})")
+        self.kind = kind
+        self.detail = detail[:LONGEST_DETAIL]
+        self.raw_type = raw_type
+        self.status = answer.status
+        self.error_type = answer.error_type
+        self.message = answer.message or _client_words(kind, self.detail)
+        self.first_frame = False
+        self.before = b""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A row of what the client gets. `message` replaces Bedrock's text where that must not be shown."""
+
+    status: int
+    error_type: str
+    fault: Fault
+    message: str = ""
+
+
+_ADMIN = "Ask your administrator to check the Bedrock key of this access key."
+_ANSWERS: Mapping[Kind, _Answer] = MappingProxyType(
+    {
+        Kind.THROTTLED: _Answer(429, "rate_limit_error", Fault.BEDROCK_THROTTLED),
+        Kind.QUOTA_DAY: _Answer(429, "rate_limit_error", Fault.BEDROCK_QUOTA),
+        Kind.OVERLOADED: _Answer(529, "overloaded_error", Fault.BEDROCK_OVERLOADED),
+        Kind.INTERNAL: _Answer(500, "api_error", Fault.BEDROCK_ERROR),
+        Kind.TIMEOUT: _Answer(504, "timeout_error", Fault.BEDROCK_TIMEOUT),
+        Kind.AUTH: _Answer(
+            529, "overloaded_error", Fault.BEDROCK_AUTH, f"claude-code-proxy: Amazon Bedrock refused its key. {_ADMIN}"
+        ),
+        Kind.NOT_ENTITLED: _Answer(
+            529, "overloaded_error", Fault.BEDROCK_AUTH, f"claude-code-proxy: Amazon Bedrock denied this model. {_ADMIN}"
+        ),
+        Kind.INVALID_IDENTIFIER: _Answer(404, "not_found_error", Fault.BEDROCK_UNSUPPORTED),
+        Kind.ON_DEMAND: _Answer(404, "not_found_error", Fault.BEDROCK_UNSUPPORTED),
+        Kind.USE_CASE_FORM: _Answer(400, "invalid_request_error", Fault.BEDROCK_UNSUPPORTED),
+        Kind.DATA_RETENTION: _Answer(400, "invalid_request_error", Fault.BEDROCK_UNSUPPORTED),
+        Kind.TOO_LONG: _Answer(400, "invalid_request_error", Fault.REJECTED),
+        Kind.TOO_LARGE: _Answer(413, "request_too_large", Fault.BEDROCK_UNSUPPORTED),
+        Kind.THINKING: _Answer(400, "invalid_request_error", Fault.BEDROCK_UNSUPPORTED),
+        Kind.BETA_OR_FIELD: _Answer(400, "invalid_request_error", Fault.BEDROCK_UNSUPPORTED),
+        Kind.VALIDATION: _Answer(400, "invalid_request_error", Fault.BEDROCK_UNSUPPORTED),
+    }
+)
+
+
+def fault_of(kind: Kind) -> Fault:
+    """The routing fault that a kind counts as (SPEC section 4)."""
+    return _ANSWERS[kind].fault
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """First match wins. Empty `types` and `statuses` match all; `words` is searched in the message."""
+
+    kind: Kind
+    types: frozenset[str] = frozenset()
+    statuses: frozenset[int] = frozenset()
+    words: re.Pattern[str] | None = None
+
+    def matches(self, name: str, status: int, message: str) -> bool:
+        if (self.types or self.statuses) and name not in self.types and status not in self.statuses:
+            return False
+        return self.words is None or self.words.search(message) is not None
+
+
+def _rule(kind: Kind, types: str = "", statuses: tuple[int, ...] = (), words: str = "") -> _Rule:
+    pattern = re.compile(words, re.IGNORECASE) if words else None
+    return _Rule(kind, frozenset(types.split()), frozenset(statuses), pattern)
+
+
+# Types are compared without case and without "Exception" ("ThrottlingException" is "throttling").
+_RULES = (
+    _rule(Kind.USE_CASE_FORM, words=r"use case details"),
+    _rule(Kind.USE_CASE_FORM, "ftuformnotfilled"),
+    _rule(Kind.DATA_RETENTION, words=r"data retention mode"),
+    _rule(Kind.ON_DEMAND, words=r"on-demand throughput isn.?t supported"),
+    _rule(Kind.INVALID_IDENTIFIER, words=r"model identifier is invalid|reached the end of its life"),
+    _rule(
+        Kind.AUTH,
+        "invalidclienttokenid unrecognizedclient expiredtoken notauthorized requestexpired authentication_error"
+        " missingauthenticationtoken incompletesignature invalidsignature",
+        (401,),
+    ),
+    _rule(Kind.AUTH, statuses=(403,), words=r"api key|bearer ?token|security token|authorization header|authentication"),
+    _rule(Kind.NOT_ENTITLED, "accessdenied mpagreementbeingcreated permission_error", (403,)),
+    _rule(Kind.QUOTA_DAY, "servicequotaexceeded"),
+    _rule(Kind.QUOTA_DAY, "throttling rate_limit_error", (429,), r"per day|daily"),
+    _rule(Kind.THROTTLED, "throttling modelnotready rate_limit_error toomanyrequests", (429,)),
+    _rule(Kind.OVERLOADED, "serviceunavailable overloaded_error", (503, 529)),
+    _rule(Kind.TIMEOUT, "modeltimeout timeout_error", (408, 504)),
+    _rule(Kind.TOO_LARGE, "request_too_large requestentitytoolarge", (413,)),
+    _rule(Kind.INVALID_IDENTIFIER, "resourcenotfound not_found_error", (404,)),
+    _rule(
+        Kind.INTERNAL,
+        "internalserver internalservererror internalfailure modelerror modelstreamerror api_error unknownoperation",
+        (424, 500, 502),
+    ),
+    _rule(Kind.TOO_LONG, words=r"input is too long|prompt is too long|exceed context limit|too many input tokens"),
+    _rule(
+        Kind.BETA_OR_FIELD,
+        words=r"invalid beta flag|unexpected value\(s\)|extra inputs are not permitted|does not match any of the expected tags"
+        r"|is deprecated for this model|not supported (?:for|on|by) this model|does not support the effort"
+        r"|thinking\.\w+\.display: input should be|role: input should be",
+    ),
+    _rule(Kind.THINKING, words=r"signature|thinking.*(?:block|bound|modified)|expected .?thinking"),
+)
+
+_OVERLOADED_ORIGINS = frozenset((429, 503, 529))
+
+
+def from_http(status: int, headers: Mapping[str, str], body: bytes) -> BedrockFault:
+    """An HTTP answer that is not a message, of any status. `headers` have lower-case names. Never raises."""
+    outer = _object(body)
+    name = headers.get("x-amzn-errortype") or _text(outer, "__type", "code", "Code")
+    inner = outer.get("error")
+    if outer.get("type") == "error" and isinstance(inner, dict):
+        name = _text(inner, "type") or name
+        outer = inner
+    message = _text(outer, "message", "Message", "errorMessage") or headers.get("x-amzn-errormessage", "")
+    return _fault(name, status, message, outer)
+
+
+def from_frame(headers: Mapping[str, Any], payload: bytes, *, first_frame: bool = False) -> BedrockFault:
+    """An exception or error frame, or an event frame that carries an exception's name. Never raises."""
+    body = _object(payload)
+    names = (headers.get(key) for key in (":exception-type", ":error-code", ":event-type"))
+    name = next((str(name) for name in names if name), "")
+    message = _text(body, "message", "Message") or str(headers.get(":error-message", ""))
+    return _streamed(_fault(name, 0, message, body), first_frame)
+
+
+def from_event(event: Mapping[str, Any], *, first_frame: bool = False) -> BedrockFault:
+    """Anthropic's own `error` event inside a chunk. Never raises."""
+    error = event.get("error")
+    inner = error if isinstance(error, dict) else {}
+    return _streamed(_fault(_text(inner, "type"), 0, _text(inner, "message"), inner), first_frame)
+
+
+def _streamed(fault: BedrockFault, first_frame: bool) -> BedrockFault:
+    fault.first_frame = first_frame
+    if not first_frame and fault.kind is Kind.THROTTLED:
+        # In mid-stream a rate limit reads like the developer's own limit; what happened is that capacity ran out.
+        fault.status, fault.error_type = 529, "overloaded_error"
+    return fault
+
+
+def _fault(raw_type: str, status: int, message: str, body: Mapping[str, Any]) -> BedrockFault:
+    name = _short_name(raw_type)
+    origin = body.get("originalStatusCode")
+    message = (message or _text(body, "originalMessage")).removeprefix("The model returned the following errors: ")
+    if isinstance(origin, int) and origin in _OVERLOADED_ORIGINS:
+        return BedrockFault(Kind.OVERLOADED, detail=message, raw_type=name)
+    bare = name.lower().removesuffix("exception")
+    kind = next((rule.kind for rule in _RULES if rule.matches(bare, status, message)), None)
+    return BedrockFault(kind or (Kind.INTERNAL if status >= 500 else Kind.VALIDATION), detail=message, raw_type=name)
+
+
+def _short_name(raw_type: str) -> str:
+    """`ThrottlingException:http://...` and `com.amazon#ThrottlingException` are both `ThrottlingException`."""
+    return raw_type.partition(":")[0].rpartition("#")[2].strip()[:80]
+
+
+def _client_words(kind: Kind, detail: str) -> str:
+    if kind is Kind.TOO_LONG and not re.search(r"exceed context limit", detail):
+        # Claude Code compacts on this wording.
+        found = re.search(r"prompt is too long.*", detail, re.DOTALL)
+        return found[0] if found else f"prompt is too long: {detail or 'the model refused its length'}"
+    return detail or _SILENT.get(kind, "Amazon Bedrock refused the request without saying why.")
+
+
+_SILENT: Mapping[Kind, str] = MappingProxyType(
+    {
+        Kind.THROTTLED: "Too many requests, please wait before trying again.",
+        Kind.OVERLOADED: "Overloaded",
+        Kind.INTERNAL: "Internal server error",
+        Kind.TIMEOUT: "Request timed out",
+    }
+)
+
+
+# What a 400 names.
+_BETA_TEXT = re.compile(
+    r"unexpected value\(s\)(?P<names>.{1,600}?)for the .?anthropic-beta|invalid beta flag:?(?P<flag>.{0,120})", re.I | re.S
+)
+_BETA_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*-20\d\d-?\d\d-?\d\d")
+_PATH = re.compile(r"(?P<path>[a-z_0-9]+(?:\.[a-z_0-9]+)*): extra inputs are not permitted", re.I)
+# Parts of a path that say where, not what.
+_PLACES = frozenset(("custom", "ephemeral", "adaptive", "enabled", "disabled", "content", "tool_result", "text", "tool_use"))
+_NAMED_FIELDS = (
+    (re.compile(r"(temperature|top_p|top_k).{0,40}(?:deprecated|not supported)", re.I), "sampling"),
+    (re.compile(r"thinking\.type\.enabled.{0,4}is not supported", re.I), "thinking.enabled"),
+    (re.compile(r"adaptive thinking is not supported|input tag 'adaptive'", re.I), "thinking.adaptive"),
+    (re.compile(r"thinking\.type\.disabled.{0,4}is not supported|input tag 'disabled'", re.I), "thinking.disabled"),
+    (re.compile(r"does not support the effort", re.I), "output_config.effort"),
+    (re.compile(r"thinking\.\w+\.display: input should be", re.I), "thinking.display.updates"),
+    (re.compile(r"input tag 'tool_(?:addition|removal)'", re.I), "messages.tool_changes"),
+    (re.compile(r"input tag 'tool_definition'", re.I), "messages.tool_definitions"),
+    (re.compile(r"input tag 'tool_reference'|tool_search_tool.{0,60}not supported", re.I), "tools.defer_loading"),
+    (re.compile(r"messages\.\d+\.role: input should be|role .?system", re.I), "messages.system"),
+)
+
+
+def refuses_betas(message: str) -> bool:
+    """Whether a 400 is about the betas as such, named or not."""
+    return re.search(r"invalid beta flag|unexpected value\(s\)", message[:LONGEST_DETAIL], re.IGNORECASE) is not None
+
+
+def named_offender(message: str) -> tuple[str, str] | None:
+    """("beta" or "field", name) that a 400 names, or None. Fields have the names of `data/capabilities.json`."""
+    return next(named_offenders(message), None)
+
+
+def named_offenders(message: str) -> Iterator[tuple[str, str]]:
+    """All of them, in the order of the text's own kind: betas first."""
+    message = message[:LONGEST_DETAIL]
+    for found in _BETA_TEXT.finditer(message):
+        for name in _BETA_NAME.findall(found["names"] or found["flag"] or ""):
+            yield "beta", name
+    for found in _PATH.finditer(message):
+        yield "field", _feature(found["path"])
+    for pattern, name in _NAMED_FIELDS:
+        if pattern.search(message):
+            yield "field", name
+
+
+def _feature(path: str) -> str:
+    """`messages.1.output_config` -> `messages.output_config`; `tools.11.custom.defer_loading` -> `tools.defer_loading`."""
+    parts = [part for part in path.split(".") if not part.isdigit() and part not in _PLACES]
+    if "cache_control" in parts:
+        parts = parts[parts.index("cache_control") :]
+    return ".".join(parts)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _text(body: Mapping[str, Any], *keys: str) -> str:
+    return next((body[key] for key in keys if isinstance(body.get(key), str)), "")

@@ -1,0 +1,107 @@
+"""How the answer is asked for: length, effort, format, sampling, and what the context manager may clear.
+
+Invariant: what the model refuses is taken out or said in words (a JSON schema becomes an instruction), and no object is
+left empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from proxy_app.bedrock.betas import holds
+from proxy_app.bedrock.draft import Draft
+
+_SAMPLING = ("temperature", "top_p", "top_k")
+
+
+def settle_length(draft: Draft) -> None:
+    """Never asks for more than the model gives on Bedrock."""
+    asked, most = draft.body.get("max_tokens"), draft.capabilities.max_output
+    if isinstance(asked, int) and most is not None and asked > most:
+        draft.body["max_tokens"] = most
+        draft.note(f"lowered max_tokens to {most}")
+
+
+def settle_output_config(draft: Draft) -> None:
+    """Effort within the model's range, a format where it has one, nothing else."""
+    _adopt_output_format(draft)
+    config = draft.body.get("output_config")
+    if not isinstance(config, dict):
+        return
+    changes: dict[str, Any] = {name: None for name in config if name not in draft.capabilities.rules.output_fields}
+    if "effort" in config:
+        changes["effort"] = _fitting_effort(config["effort"], draft)
+    if "format" in config and not draft.allows("output_config.format"):
+        changes["format"] = None
+        _instruct_format(config["format"], draft)
+    refused = [name for name, value in changes.items() if value is None]
+    draft.note_dropped("output_config", refused, draft.capabilities.rules.output_fields)
+    draft.merge("output_config", **changes)
+
+
+def settle_sampling(draft: Draft) -> None:
+    if not draft.allows("sampling"):
+        for name in _SAMPLING:
+            draft.drop(name)
+
+
+def settle_context(draft: Draft) -> None:
+    """Keeps the edits that the model has; one that clears thinking needs thinking on."""
+    management = draft.body.get("context_management")
+    if management is None:
+        return
+    edits = management.get("edits") if isinstance(management, dict) else None
+    if not isinstance(management, dict) or not isinstance(edits, list) or not draft.allows("context_management"):
+        draft.drop("context_management")
+        return
+    kept = [edit for edit in edits if _edit_stays(edit, draft)]
+    if not kept:
+        draft.drop("context_management")
+    elif len(kept) < len(edits):
+        draft.note("dropped context edits")
+        draft.body["context_management"] = {**management, "edits": kept}
+
+
+def settle_safeguards(draft: Draft) -> None:
+    if not draft.allows("safeguards"):
+        draft.drop("safeguards")
+
+
+def _adopt_output_format(draft: Draft) -> None:
+    """`output_format` is the older name of `output_config.format`."""
+    old = draft.body.pop("output_format", None)
+    config = draft.body.get("output_config", {})
+    if old is not None and isinstance(config, dict) and "format" not in config:
+        draft.body["output_config"] = {**config, "format": old}
+
+
+def _fitting_effort(effort: Any, draft: Draft) -> Any:
+    if not draft.allows("output_config.effort"):
+        return None
+    order, ceiling = draft.capabilities.rules.effort_order, draft.capabilities.effort_ceiling
+    if ceiling is None or effort not in order or order.index(effort) <= order.index(ceiling):
+        return effort
+    draft.note(f"lowered effort to {ceiling}")
+    return ceiling
+
+
+def _instruct_format(asked: Any, draft: Draft) -> None:
+    schema = asked.get("schema") if isinstance(asked, dict) else None
+    if not isinstance(schema, Mapping):
+        return
+    try:
+        text = orjson.dumps(schema).decode()
+    except (TypeError, ValueError):
+        return
+    draft.instruct(f"Answer with exactly one JSON value that is valid against this JSON schema, without any other text: {text}")
+    draft.note("turned output format into an instruction")
+
+
+def _edit_stays(edit: Any, draft: Draft) -> bool:
+    feature = draft.capabilities.rules.edits.get(str(edit.get("type"))) if isinstance(edit, dict) else None
+    if feature is None:
+        return False
+    return holds(draft.body, feature) if feature == "thinking" else draft.allows(feature)

@@ -1,0 +1,163 @@
+"""Thinking: its mode as the model takes it, and the removal of thinking blocks that an upstream will not have back.
+
+A block's signature binds it to a model, a conversation and an account, so a conversation that moved between upstreams may
+have to give its thinking up (facts on Bedrock section 7). Invariant: after `strip_thinking` no thinking is left, no content
+is empty, and nothing asks for what only thinking allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from proxy_app.bedrock.draft import EMPTY_TEXT, Draft, rewrite
+
+LEAST_BUDGET = 1024
+_BLOCKS = ("thinking", "redacted_thinking")
+_LOW_EFFORTS = (None, "low", "medium", "high")
+# A fixed budget as an effort: below the first bound "low", below the second "medium", above that the model's default.
+_EFFORT_OF_BUDGET = ((4096, "low"), (12288, "medium"))
+
+
+def settle_thinking(draft: Draft) -> None:
+    """Turns the mode into one that the model has, or takes `thinking` out."""
+    thinking = draft.body.get("thinking")
+    if not isinstance(thinking, dict):
+        return
+    mode = thinking.get("type")
+    if mode == "disabled":
+        _settle_disabled(draft)
+    elif mode == "enabled" and not draft.allows("thinking.enabled"):
+        _enabled_to_adaptive(draft, thinking)
+    elif mode == "adaptive" and not draft.allows("thinking.adaptive"):
+        _adaptive_to_enabled(draft)
+    elif mode == "between_tools" and not draft.allows("thinking.adaptive"):
+        draft.drop("thinking")
+    _fit_budget(draft)
+    _trim_fields(draft)
+
+
+def settle_thinking_blocks(draft: Draft) -> None:
+    """Strips the conversation's thinking where the model has none, or where it was found to be refused."""
+    if not draft.allows("messages.thinking"):
+        stripped = strip_thinking(draft.body)
+        if stripped is not draft.body:
+            draft.body = dict(stripped)
+            draft.note("stripped thinking blocks")
+
+
+def strip_thinking(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same request without any thinking block; the very same object when it holds none.
+
+    `thinking` goes too where the API insists on a thinking block before the tool calls of the running turn. Never changes
+    its argument. Used for both upstreams.
+    """
+    messages = body.get("messages")
+    if not isinstance(messages, list):
+        return body
+    stripped = [_without_thinking(message) for message in messages]
+    if all(now is before for now, before in zip(stripped, messages, strict=True)):
+        return body
+    result = {**body, "messages": stripped}
+    thinking = body.get("thinking")
+    if isinstance(thinking, dict) and thinking.get("type") == "enabled" and _calls_tools_last(stripped):
+        del result["thinking"]
+        _drop_thinking_edits(result)
+    return result
+
+
+def _without_thinking(message: Any) -> Any:
+    if not isinstance(message, dict) or not isinstance(message.get("content"), list):
+        return message
+    content = message["content"]
+    kept = rewrite(content, lambda block: None if block.get("type") in _BLOCKS else block)
+    return message if kept is content else {**message, "content": kept or [{"type": "text", "text": EMPTY_TEXT}]}
+
+
+def _calls_tools_last(messages: list[Any]) -> bool:
+    last = next((m for m in reversed(messages) if isinstance(m, dict) and m.get("role") == "assistant"), None)
+    content = last.get("content") if last else None
+    return isinstance(content, list) and any(isinstance(block, dict) and block.get("type") == "tool_use" for block in content)
+
+
+def _drop_thinking_edits(body: dict[str, Any]) -> None:
+    """An edit that clears thinking is refused when thinking is off."""
+    management = body.get("context_management")
+    edits = management.get("edits") if isinstance(management, dict) else None
+    if not isinstance(management, dict) or not isinstance(edits, list):
+        return
+    kept = [edit for edit in edits if not (isinstance(edit, dict) and str(edit.get("type", "")).startswith("clear_thinking_"))]
+    if kept:
+        body["context_management"] = {**management, "edits": kept}
+    else:
+        del body["context_management"]
+
+
+def _settle_disabled(draft: Draft) -> None:
+    config = draft.body.get("output_config")
+    effort = config.get("effort") if isinstance(config, dict) else None
+    allowed = draft.allows("thinking.disabled") and (effort in _LOW_EFFORTS or draft.allows("thinking.disabled.any_effort"))
+    if not allowed:
+        draft.drop("thinking")
+
+
+def _enabled_to_adaptive(draft: Draft, thinking: Mapping[str, Any]) -> None:
+    if not draft.allows("thinking.adaptive"):
+        draft.drop("thinking")
+        return
+    draft.note("turned thinking enabled into adaptive")
+    draft.merge("thinking", type="adaptive", budget_tokens=None)
+    budget = thinking.get("budget_tokens")
+    config = draft.body.get("output_config")
+    named = isinstance(config, dict) and "effort" in config
+    effort = next((name for bound, name in _EFFORT_OF_BUDGET if isinstance(budget, int) and budget < bound), None)
+    if effort and not named and draft.allows("output_config.effort") and not isinstance(config, str | list):
+        draft.merge("output_config", effort=effort)
+
+
+def _adaptive_to_enabled(draft: Draft) -> None:
+    if not draft.allows("thinking.enabled"):
+        draft.drop("thinking")
+        return
+    draft.note("turned thinking adaptive into enabled")
+    config = draft.body.get("output_config")
+    effort = config.get("effort") if isinstance(config, dict) else None
+    budgets = draft.capabilities.rules.effort_budgets
+    budget = budgets.get(effort, budgets["high"]) if isinstance(effort, str) else budgets["high"]
+    draft.merge("thinking", type="enabled", budget_tokens=budget)
+
+
+def _fit_budget(draft: Draft) -> None:
+    """A budget must be at least 1024 and below `max_tokens`; where that cannot be, there is no thinking."""
+    thinking, most = draft.body.get("thinking"), draft.body.get("max_tokens")
+    if not isinstance(thinking, dict) or thinking.get("type") != "enabled" or not isinstance(most, int):
+        return
+    budget = thinking.get("budget_tokens")
+    if not isinstance(budget, int) or budget < most or holds_interleaved(draft):
+        return
+    if most <= LEAST_BUDGET:
+        draft.drop("thinking")
+    else:
+        draft.merge("thinking", budget_tokens=most - 1)
+
+
+def holds_interleaved(draft: Draft) -> bool:
+    """With interleaved thinking the budget is for the whole turn and may exceed `max_tokens`."""
+    name = "interleaved-thinking-2025-05-14"
+    return name in draft.betas and name in draft.capabilities.betas and bool(draft.body.get("tools"))
+
+
+def _trim_fields(draft: Draft) -> None:
+    thinking = draft.body.get("thinking")
+    if not isinstance(thinking, dict):
+        return
+    refused = {name for name in thinking if name not in draft.capabilities.rules.thinking_fields}
+    if thinking.get("display") is not None and not draft.allows("thinking.display"):
+        refused.add("display")
+    if thinking.get("display") == "updates" and not draft.allows("thinking.display.updates"):
+        refused.add("display")
+    if "block_binding" in thinking and not draft.allows("thinking.block_binding"):
+        refused.add("block_binding")
+    if refused:
+        draft.body["thinking"] = {name: value for name, value in thinking.items() if name not in refused}
+        draft.note_dropped("thinking", refused, draft.capabilities.rules.thinking_fields)

@@ -1,0 +1,113 @@
+"""Access key text into a `Grant`: cached, misses too, and stale while the database is away.
+
+The only place where the text of an access key is looked at; it is hashed at once and kept nowhere. Invariant: a key is
+refused (`Unknown`) only on the database's word or for a wrong checksum; when the database cannot be asked, an unknown key is
+`Unavailable`, never unknown (fail open for known keys, closed for all others, by SPEC section 3).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from core.access import StoredBedrockKey, StoredGrant, load_grant
+from core.cache import Cache
+from core.crypto import CannotOpen, Vault, hash_access_key, is_wellformed
+from core.db import Database, DatabaseAway
+from core.types import BedrockKey, Grant
+
+log = logging.getLogger(__name__)
+
+_MISS_S = 5.0
+
+
+class Unknown(Exception):
+    """Not a key that may be used: malformed, never issued, revoked, expired, or of an inactive user. Deliberately one."""
+
+
+class Unavailable(Exception):
+    """The database is away and this key is not known here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A cached look-up. `grant` None remembers a miss. `expires_at` is unix seconds."""
+
+    grant: Grant | None
+    expires_at: float
+
+
+class Directory:
+    """One a worker. `refresh()` after the tick saw a change of keys: every entry is looked up again on its next use."""
+
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        server_secret: str,
+        cache: Cache[str, Known],
+        wall: Callable[[], float],
+        ttl: tuple[float, float],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._server_secret = server_secret
+        self._cache = cache
+        self._wall = wall
+        self._fresh_s, self._stale_s = ttl
+        self._generation = 0
+
+    def grant_of(self, access_key: str) -> Grant:
+        """Raises Unknown or Unavailable. Asks the database only for a key that is not fresh in the cache."""
+        if not is_wellformed(access_key):
+            raise Unknown
+        key_hash = hash_access_key(self._server_secret, access_key)
+        known = self._cache.get(key_hash)
+        if known is None:
+            known = self._look_up(key_hash)
+        if known.grant is None or known.expires_at <= self._wall():
+            raise Unknown
+        return known.grant
+
+    def refresh(self) -> None:
+        """Nothing cached counts as fresh any more; it still serves while the database is away."""
+        self._generation += 1
+        self._cache.expire()
+
+    def knows_any(self) -> bool:
+        return len(self._cache) > 0
+
+    def _look_up(self, key_hash: str) -> Known:
+        now = datetime.fromtimestamp(self._wall(), UTC)
+        generation = self._generation
+        try:
+            stored = self._database.read(lambda connection: load_grant(connection, key_hash, now))
+        except DatabaseAway as away:
+            stale = self._cache.get_stale(key_hash)
+            if stale is None:
+                raise Unavailable from away
+            return stale
+        known = Known(None, float("inf")) if stored is None else self._known(stored)
+        fresh_s, stale_s = (_MISS_S, _MISS_S) if stored is None else (self._fresh_s, self._stale_s)
+        if generation != self._generation:  # keys changed while the database was asked: this may be the old answer
+            fresh_s = 0.0
+        self._cache.put(key_hash, known, fresh_s, stale_s)
+        return known
+
+    def _known(self, stored: StoredGrant) -> Known:
+        return Known(self._open(stored), stored.expires_at.timestamp() if stored.expires_at else float("inf"))
+
+    def _open(self, stored: StoredGrant) -> Grant:
+        opened = (self._open_key(each) for each in stored.bedrock_keys)
+        keys = tuple(key for key in opened if key is not None)
+        return Grant(stored.user_id, stored.access_key_id, stored.strategy, keys)
+
+    def _open_key(self, stored: StoredBedrockKey) -> BedrockKey | None:
+        try:
+            secret = self._vault.open(stored.sealed, stored.id)
+        except CannotOpen as error:
+            log.error("a Bedrock key cannot be opened", extra={"context": {"bedrock_key_id": stored.id, "reason": str(error)}})
+            return None
+        return BedrockKey(stored.id, stored.region, stored.residency, stored.health, secret)

@@ -1,0 +1,217 @@
+"""An HTTP request into a `Call`: authenticated, bounded, read to its end within a deadline.
+
+The only reader of the WSGI environ. Takes the target from the raw request line by bytes, never from the decoded path, and
+the headers from the server's own list, which still has every field apart. Invariant: whoever gets a `Call` has a valid key
+and a body within the limit; everybody else gets `Refused`, and the connection closes behind a body that was not read.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from gunicorn.http.errors import ParseException
+
+from core.types import Grant
+from proxy_app.call import Asked, Call, Endpoint, Headers
+from proxy_app.directory import Directory, Unavailable, Unknown
+from proxy_app.errors import Refused
+from proxy_app.hangup import ClientLine, LiveCalls, TookTooLong, time_limit
+
+_KEYED = re.compile(r"/ak/([^/?#]*)([/?#].*)?\Z", re.DOTALL)
+_ABSOLUTE = re.compile(r"https?://[^/]*", re.IGNORECASE)
+_READ_BYTES = 262_144
+_KEY_HEADER = "x-proxy-key"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request before its key is checked: who it says it is, and what it wants. `access_key` is as sent, unchecked."""
+
+    environ: Mapping[str, Any]
+    request_id: str
+    method: str
+    access_key: str
+    target: str
+    headers: Headers
+    started: float
+    started_at: float
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+
+class Inbound:
+    """Reads requests. `limits` are (largest body in bytes, seconds to read it, seconds until a stream must commit)."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        live: LiveCalls,
+        limits: tuple[int, float, float],
+        new_request_id: Callable[[float], str],
+        clocks: tuple[Callable[[], float], Callable[[], float]],
+    ) -> None:
+        self._directory = directory
+        self._live = live
+        self._max_body_bytes, self._body_timeout_s, self._commit_s = limits
+        self._new_request_id = new_request_id
+        self._clock, self._wall = clocks
+
+    def arrival(self, environ: Mapping[str, Any]) -> Arrival:
+        """Cheap and total: never raises, so that every answer can carry a request id."""
+        now = self._wall()
+        headers = _headers(environ)
+        access_key, target = _split_target(_raw_target(environ))
+        if not access_key:
+            access_key = next((value for name, value in headers if name == _KEY_HEADER), "")
+        method = environ["REQUEST_METHOD"]
+        return Arrival(environ, self._new_request_id(now), method, access_key, target, headers, self._clock(), now)
+
+    def grant(self, arrival: Arrival) -> Grant:
+        """Raises Refused: one and the same 403 for every reason, 503 while the key cannot be looked up."""
+        if not any(name == "host" for name, _ in arrival.headers):
+            raise Refused(400, "invalid_request_error", "the request has no Host header", close=True)
+        try:
+            return self._directory.grant_of(arrival.access_key)
+        except Unknown:
+            raise Refused(
+                403,
+                "permission_error",
+                "this access key is not valid; ask your administrator for a new one and set ANTHROPIC_BASE_URL to it",
+                close=True,
+            ) from None
+        except Unavailable:
+            raise Refused(
+                503, "overloaded_error", "keys cannot be looked up at the moment; try again shortly", close=True, retry_after_s=5
+            ) from None
+
+    def call(self, arrival: Arrival, grant: Grant, endpoint: Endpoint) -> Call:
+        """Read the body and make the `Call`. Raises Refused; blocks at most for the body's deadline."""
+        body = self._read(arrival)
+        asked = _asked(body) if endpoint in (Endpoint.MESSAGES, Endpoint.COUNT_TOKENS) else Asked()
+        received = self._clock()
+        return Call(
+            request_id=arrival.request_id,
+            grant=grant,
+            endpoint=endpoint,
+            method=arrival.method,
+            target=arrival.target,
+            headers=arrival.headers,
+            body=body,
+            asked=asked,
+            lifeline=ClientLine(_client_socket(arrival.environ), self._live),
+            started=arrival.started,
+            received=received,
+            started_at=arrival.started_at,
+            commit_by=received + self._commit_s if asked.stream else float("inf"),
+        )
+
+    def _read(self, arrival: Arrival) -> bytes:
+        announced = arrival.environ.get("CONTENT_LENGTH") or ""
+        if announced.isdigit() and int(announced) > self._max_body_bytes:
+            raise self._too_large()
+        if not announced and "HTTP_TRANSFER_ENCODING" not in arrival.environ:
+            return b""
+        try:
+            with time_limit(self._body_timeout_s):
+                return self._read_bounded(arrival.environ["wsgi.input"], int(announced) if announced.isdigit() else None)
+        except TookTooLong:
+            raise Refused(408, "timeout_error", "the request body did not arrive in time", close=True) from None
+        except (ParseException, OSError, ValueError) as error:
+            raise Refused(400, "invalid_request_error", "the request body is malformed", close=True) from error
+
+    def _read_bounded(self, stream: Any, announced: int | None) -> bytes:
+        pieces: list[bytes] = []
+        size = 0
+        while announced is None or size < announced:
+            piece = stream.read(_READ_BYTES if announced is None else min(_READ_BYTES, announced - size))
+            if not piece:
+                break
+            pieces.append(piece)
+            size += len(piece)
+            if size > self._max_body_bytes:
+                raise self._too_large()
+        if announced is not None and size < announced:
+            raise ValueError("the body ended early")
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _too_large(self) -> Refused:
+        return Refused(413, "request_too_large", f"the request body is larger than {self._max_body_bytes} bytes", close=True)
+
+
+def _raw_target(environ: Mapping[str, Any]) -> str:
+    raw: str = environ.get("RAW_URI") or environ["PATH_INFO"]
+    if not raw.startswith("/"):
+        raw = _ABSOLUTE.sub("", raw, count=1) or "/"
+    return raw
+
+
+def _split_target(raw: str) -> tuple[str, str]:
+    """(`access key` or empty, the target behind it)."""
+    match = _KEYED.match(raw)
+    if match is None:
+        return "", raw
+    rest = match[2] or "/"
+    return match[1], rest if rest.startswith("/") else "/" + rest
+
+
+def _headers(environ: Mapping[str, Any]) -> Headers:
+    """The server's list where there is one (core/worker.py), else what WSGI kept."""
+    raw = environ.get("proxy.headers")
+    if raw is not None:
+        return tuple((name.lower(), value) for name, value in raw)
+    named = [(name[5:].replace("_", "-").lower(), value) for name, value in environ.items() if name.startswith("HTTP_")]
+    if environ.get("CONTENT_TYPE"):
+        named.append(("content-type", environ["CONTENT_TYPE"]))
+    return tuple(named)
+
+
+def _client_socket(environ: Mapping[str, Any]) -> socket.socket | None:
+    client: socket.socket | None = environ.get("gunicorn.socket")
+    return client
+
+
+def _asked(body: bytes) -> Asked:
+    parsed = _parse(body)
+    if parsed is None:
+        return Asked()
+    model = parsed.get("model")
+    return Asked(
+        model=model if isinstance(model, str) else "",
+        stream=parsed.get("stream") is True,
+        quota_probe=_is_quota_probe(parsed),
+        body=parsed,
+    )
+
+
+def _parse(body: bytes) -> dict[str, Any] | None:
+    """orjson, and the standard library for the little that orjson refuses (lone surrogates, numbers over 64 bits)."""
+    try:
+        parsed = orjson.loads(body)
+    except ValueError:
+        parsed = _parse_slowly(body)
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _parse_slowly(body: bytes) -> Any:
+    import json
+
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_quota_probe(body: Mapping[str, Any]) -> bool:
+    """Claude Code's way to learn its windows: `max_tokens` 1 and one user message `quota` (facts: observed, 2.1.330)."""
+    messages = body.get("messages")
+    if body.get("max_tokens") != 1 or not isinstance(messages, list) or len(messages) != 1:
+        return False
+    message = messages[0]
+    return isinstance(message, dict) and message.get("role") == "user" and message.get("content") == "quota"

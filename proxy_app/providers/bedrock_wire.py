@@ -1,0 +1,109 @@
+"""Bedrock's HTTP: the request as AWS wants it, and its answer's bytes as Anthropic's events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from core.types import BedrockKey
+from proxy_app.bedrock.errors import BedrockFault
+from proxy_app.bedrock.wire import PING, StreamTranslator, WireError
+from proxy_app.call import Lifeline, StreamBroken
+from proxy_app.faults import Fault
+from proxy_app.http_pool import HttpPool
+from proxy_app.upstream_http import BodyBroken, Origin, UpstreamAnswer, UpstreamRequest
+from proxy_app.upstream_socket import Expired, Severed
+
+_ANSWER_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class BedrockLimits:
+    """Seconds; see the settings of the same names."""
+
+    first_byte_s: float
+    response_s: float
+    silence_s: float
+    ping_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class BedrockEndpoint:
+    """Where Bedrock is; `{region}` in the address is filled in from the key. One, shared by whatever asks Bedrock."""
+
+    pool: HttpPool
+    url: str
+
+    def post(self, key: BedrockKey, target: str, payload: bytes, lifeline: Lifeline | None, deadline: float) -> UpstreamAnswer:
+        """As `HttpPool.send`. Nothing of the client's headers goes to AWS."""
+        headers = (
+            ("authorization", f"Bearer {key.secret}"),
+            ("content-type", "application/json"),
+            ("accept", "application/json"),
+            ("x-amzn-bedrock-accept", "application/json"),
+            ("accept-encoding", "identity"),
+        )
+        origin = Origin.of(self.url.replace("{region}", key.region))
+        return self.pool.send(UpstreamRequest(origin, "POST", target, headers, payload), lifeline, deadline)
+
+
+def read_whole(answer: UpstreamAnswer, deadline: float) -> bytes:
+    pieces, size = [], 0
+    while chunk := answer.read(deadline):
+        pieces.append(chunk)
+        size += len(chunk)
+        if size > _ANSWER_BYTES:
+            raise BodyBroken("an answer over 64 MB")
+    return b"".join(pieces)
+
+
+class BedrockBody:
+    """Frames into events as they arrive, a ping into every long silence. See `proxy_app.call.Body`."""
+
+    __slots__ = ("_answer", "_clock", "_limits", "_seen", "_translator")
+
+    def __init__(
+        self, answer: UpstreamAnswer, translator: StreamTranslator, seen: bytes, limits: BedrockLimits, clock: Callable[[], float]
+    ) -> None:
+        self._answer = answer
+        self._translator = translator
+        self._seen = seen
+        self._limits = limits
+        self._clock = clock
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._seen
+        last_heard = self._clock()
+        while True:
+            try:
+                received = self._answer.read(min(self._clock() + self._limits.ping_s, last_heard + self._limits.silence_s))
+            except Expired:
+                if self._clock() >= last_heard + self._limits.silence_s:
+                    raise StreamBroken(Fault.STREAM_BROKEN, "Bedrock fell silent") from None
+                yield PING
+                continue
+            except BodyBroken as error:
+                raise StreamBroken(Fault.STREAM_BROKEN, str(error)) from error
+            except Severed:
+                raise StreamBroken(Fault.CLIENT_GONE, "severed") from None
+            last_heard = self._clock()
+            yield from self._translated(received)
+            if not received:
+                break
+        if not self._translator.ended:
+            raise StreamBroken(Fault.STREAM_BROKEN, "Bedrock ended the stream early")
+
+    def _translated(self, received: bytes) -> Iterator[bytes]:
+        """The events in these bytes; with none, what the translator still held."""
+        try:
+            events = self._translator.feed(received) if received else self._translator.finish()
+        except (BedrockFault, WireError) as error:
+            if error.before:
+                yield error.before
+            error_type = error.error_type if isinstance(error, BedrockFault) else "api_error"
+            raise StreamBroken(Fault.STREAM_BROKEN, f"Bedrock: {error}", error_type) from error
+        if events:
+            yield events
+
+    def close(self) -> None:
+        self._answer.close()

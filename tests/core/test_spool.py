@@ -1,0 +1,320 @@
+"""What a worker acknowledged outlives it: kills, torn writes, full disks, and several workers at one spool."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core import spool as spool_module
+from core.spool import Backlog, Spool, SpoolTaken, adopt_orphans, open_spool
+
+ROOT = Path(__file__).resolve().parents[2]
+
+WRITER = """
+import sys
+from pathlib import Path
+from core.spool import open_spool
+spool = open_spool(Path(sys.argv[1]), "worker")
+number = 0
+while True:
+    spool.append(b'{"n":%d,"pad":"%b"}' % (number, b"x" * 500))
+    sys.stdout.write(f"append {number}\\n"); sys.stdout.flush()
+    number += 1
+    if number % 7 == 0:
+        records, position = spool.read_batch(5)
+        spool.cut(position)
+        sys.stdout.write(f"cut {len(records)}\\n"); sys.stdout.flush()
+"""
+ADOPTER = """
+import sys
+from pathlib import Path
+from core.spool import adopt_orphans
+sys.stdin.readline()
+adopted = adopt_orphans(Path(sys.argv[1]))
+print(" ".join(spool.path.stem for spool in adopted), flush=True)
+sys.stdin.readline()
+"""
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def run(script: str, directory: Path) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-c", script, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
+
+
+@contextmanager
+def disk_full_at(size: int) -> Iterator[None]:
+    """The kernel lets no file of this process grow past `size`: a write is cut short there, the next one refused."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+
+
+def drain(spool: Spool) -> list[bytes]:
+    found: list[bytes] = []
+    while spool.backlog.records:
+        records, position = spool.read_batch(3)
+        spool.cut(position)
+        found += records
+    return found
+
+
+def die(spool: Spool) -> None:
+    """What a kill leaves: the file as it is, the lock free."""
+    os.close(spool._fd)
+
+
+def filled(directory: Path, *records: bytes) -> Spool:
+    spool = open_spool(directory, "worker")
+    for record in records:
+        spool.append(record)
+    return spool
+
+
+def test_records_come_back_in_order_until_they_are_cut(tmp_path: Path) -> None:
+    spool = filled(tmp_path, b"a", b"b", b"c")
+    records, position = spool.read_batch(2)
+    assert (records, spool.read_batch(2)) == ([b"a", b"b"], ([b"a", b"b"], position))
+    spool.cut(position)
+    assert (spool.read_batch(9)[0], spool.backlog.records) == ([b"c"], 1)
+
+
+def test_the_file_is_private_and_empty_once_all_is_cut(tmp_path: Path) -> None:
+    spool = filled(tmp_path / "new" / "spool", b"a", b"b")
+    assert spool.path.stat().st_mode & 0o777 == 0o600
+    assert drain(spool) == [b"a", b"b"]
+    assert spool.path.stat().st_size == 0 and spool.backlog == Backlog(0, 0, 0.0)
+
+
+def test_an_empty_spool_leaves_no_file_behind(tmp_path: Path) -> None:
+    spool = filled(tmp_path, b"a", b"b")
+    spool.cut(spool.read_batch(1)[1])
+    drain(spool)
+    spool.close()
+    spool.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_was_cut_is_not_read_again_after_a_kill(tmp_path: Path) -> None:
+    spool = filled(tmp_path, b"a", b"b", b"c")
+    spool.cut(spool.read_batch(2)[1])
+    die(spool)
+    assert [drain(orphan) for orphan in adopt_orphans(tmp_path)] == [[b"c"]]
+
+
+def test_a_kill_between_emptying_the_file_and_forgetting_the_offset_costs_nothing(tmp_path: Path) -> None:
+    die(filled(tmp_path, b"a"))
+    (tmp_path / "worker.offset").write_text("999999")
+    assert drain(filled(tmp_path, b"b")) == [b"a", b"b"]
+
+
+@pytest.mark.parametrize("offset", ["3", "-1", "x", "", "11"])
+def test_an_offset_that_cannot_be_right_means_that_nothing_is_done_with(tmp_path: Path, offset: str) -> None:
+    die(filled(tmp_path, b"abcdefgh", b"b"))
+    (tmp_path / "worker.offset").write_text(offset)
+    assert drain(open_spool(tmp_path, "worker")) == [b"abcdefgh", b"b"]
+
+
+def test_a_torn_last_line_is_skipped_and_counted(tmp_path: Path) -> None:
+    spool = filled(tmp_path, b"a", b"b")
+    os.write(spool._fd, b'89abcdef {"half')
+    die(spool)
+    [orphan] = adopt_orphans(tmp_path)
+    orphan.append(b"c")
+    assert (drain(orphan), orphan.torn) == ([b"a", b"b", b"c"], 1)
+
+
+def test_a_torn_line_longer_than_any_window_is_skipped_too(tmp_path: Path) -> None:
+    spool = filled(tmp_path, b"a")
+    os.write(spool._fd, b"x" * 1_500_000)
+    die(spool)
+    assert drain(open_spool(tmp_path, "worker")) == [b"a"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"zzz", b"00000000 x", b"y" * 1_500_000, b"12345678\rab", b"\x00\xff"])
+def test_a_damaged_line_is_skipped_counted_once_and_spoils_no_other(tmp_path: Path, damage: bytes) -> None:
+    spool = filled(tmp_path, b"a")
+    os.write(spool._fd, damage + b"\n")
+    die(spool)
+    spool = filled(tmp_path, b"b")
+    spool.read_batch(3)
+    assert (drain(spool), spool.torn, spool.backlog.records) == ([b"a", b"b"], 1, 0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(steps=st.lists(st.integers(0, 4), max_size=40))
+def test_whatever_the_order_of_appends_cuts_kills_and_full_disks_each_record_is_cut_once(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[int]
+) -> None:
+    directory = tmp_path_factory.mktemp("spool")
+    spool, written, cut = open_spool(directory, "worker"), 0, []
+    for step in steps:
+        if step == 4 and not spool.held:
+            die(spool)
+            spool = open_spool(directory, "worker")
+        elif step == 3:
+            records, position = spool.read_batch(2)
+            spool.cut(position)
+            cut += records
+        else:
+            with disk_full_at(40 if step == 2 else 10**6):
+                spool.append(b"record %d" % written)
+            written += 1
+    assert cut + drain(spool) == [b"record %d" % number for number in range(written)]
+
+
+def test_appends_between_reading_and_cutting_are_kept(tmp_path: Path) -> None:
+    spool = filled(tmp_path, b"a")
+    _, position = spool.read_batch(9)
+    spool.append(b"b")
+    spool.cut(position)
+    assert drain(spool) == [b"b"]
+
+
+def test_under_steady_load_the_file_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_module, "_COMPACT_BYTES", 1000)
+    spool, seen, largest = filled(tmp_path, b"first"), [], 0
+    for number in range(500):
+        records, position = spool.read_batch(9)
+        spool.append(b"record %d" % number)
+        spool.cut(position)
+        seen += records
+        largest = max(largest, spool.path.stat().st_size)
+    die(spool)
+    assert largest < 2000
+    assert seen + [record for orphan in adopt_orphans(tmp_path) for record in drain(orphan)] == [
+        b"first", *[b"record %d" % number for number in range(500)]
+    ]
+
+
+def test_a_full_disk_leaves_no_half_line_and_memory_takes_over(tmp_path: Path) -> None:
+    spool = filled(tmp_path, b"a" * 30)
+    with disk_full_at(50):
+        spool.append(b"b" * 30)
+        spool.append(b"c" * 30)
+        assert (spool.held, spool.lost, spool.backlog.records) == (2, 0, 3)
+        assert spool.read_batch(9)[0] == [b"a" * 30, b"b" * 30, b"c" * 30]
+    spool.append(b"d" * 30)
+    assert spool.held == 0
+    die(spool)
+    assert [drain(orphan) for orphan in adopt_orphans(tmp_path)] == [[b"a" * 30, b"b" * 30, b"c" * 30, b"d" * 30]]
+
+
+def test_what_memory_holds_is_read_and_cut_while_the_disk_is_still_full(tmp_path: Path) -> None:
+    spool = filled(tmp_path, b"a" * 30)
+    with disk_full_at(40):
+        for letter in (b"b", b"c", b"d"):
+            spool.append(letter * 30)
+        records, position = spool.read_batch(3)
+        spool.cut(position)
+        assert (len(records), spool.held, spool.backlog.records, spool.backlog.bytes) == (3, 1, 1, 40)
+        spool.append(b"e")
+    assert drain(spool) == [b"d" * 30, b"e"]
+
+
+def test_memory_is_bounded_and_what_it_refuses_is_counted(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, "worker", most_held_bytes=100)
+    with disk_full_at(0):
+        for _ in range(5):
+            spool.append(b"x" * 40)
+    assert (spool.held, spool.lost, spool.backlog.records) == (2, 3, 2)
+
+
+def test_the_backlog_knows_the_age_of_its_oldest_record(tmp_path: Path) -> None:
+    clock = Clock()
+    spool = Spool(tmp_path, "worker", clock=clock)
+    for letter in (b"a", b"b", b"c"):
+        spool.append(letter)
+        clock.now += 10
+    assert spool.backlog == Backlog(3, 33, 30.0)
+    spool.cut(spool.read_batch(2)[1])
+    assert spool.backlog == Backlog(1, 11, 10.0)
+
+
+def test_a_living_spool_is_neither_opened_twice_nor_adopted(tmp_path: Path) -> None:
+    living = filled(tmp_path, b"a")
+    with pytest.raises(SpoolTaken):
+        Spool(tmp_path, "worker")
+    assert adopt_orphans(tmp_path) == [] and living.path.exists()
+
+
+def test_a_taken_name_gets_a_number(tmp_path: Path) -> None:
+    assert filled(tmp_path).path != filled(tmp_path).path
+
+
+def test_empty_orphans_are_cleared_away(tmp_path: Path) -> None:
+    die(filled(tmp_path))
+    assert adopt_orphans(tmp_path) == [] and not list(tmp_path.iterdir())
+
+
+def test_a_directory_that_is_not_there_holds_no_orphans(tmp_path: Path) -> None:
+    assert adopt_orphans(tmp_path / "nowhere") == []
+
+
+def test_a_file_removed_between_open_and_lock_is_not_taken_for_a_spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    die(filled(tmp_path, b"a"))
+    lock = fcntl.flock
+
+    def removed_meanwhile(fd: int, how: int) -> None:
+        (tmp_path / "worker.spool").unlink()
+        lock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", removed_meanwhile)
+    assert adopt_orphans(tmp_path) == []
+
+
+def test_no_acknowledged_record_is_lost_or_comes_twice_when_the_writer_is_killed(tmp_path: Path) -> None:
+    for round_number in range(8):
+        directory = tmp_path / str(round_number)
+        writer = run(WRITER, directory)
+        assert writer.stdout is not None
+        said = [writer.stdout.readline() for _ in range(60 + 13 * round_number)]
+        writer.kill()
+        said += writer.stdout.readlines()
+        writer.wait()
+        whole = [line.split() for line in said if line.endswith("\n")]
+        acknowledged = 1 + max(int(number) for word, number in whole if word == "append")
+        cut = sum(int(number) for word, number in whole if word == "cut")
+        [orphan] = adopt_orphans(directory)
+        left = [int(record[5 : record.index(b",")]) for record in drain(orphan)]
+        assert left == list(range(left[0], left[-1] + 1))
+        assert cut <= left[0] <= cut + 5 and acknowledged <= left[-1] + 1 <= acknowledged + 1
+
+
+def test_each_orphan_is_adopted_by_one_worker_even_in_a_race(tmp_path: Path) -> None:
+    names = [f"worker-{number}" for number in range(20)]
+    for name in names:
+        spool = open_spool(tmp_path, name)
+        spool.append(b"a")
+        die(spool)
+    racers = [run(ADOPTER, tmp_path) for _ in range(3)]
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    adopted = [name for racer in racers if racer.stdout is not None for name in racer.stdout.readline().split()]
+    for racer in racers:
+        racer.communicate("end\n")
+    assert sorted(adopted) == sorted(names)

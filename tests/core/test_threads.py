@@ -1,0 +1,55 @@
+"""The same calls work with gevent's patches and without; only with them does anybody else get a turn meanwhile."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from core.threads import NativeThread, is_cooperative, spawn
+from tests.core.patched import in_patched_process
+
+
+def test_without_gevent_the_caller_runs_the_work_itself() -> None:
+    thread = NativeThread()
+
+    assert not is_cooperative()
+    assert thread.run(threading.get_ident) == threading.get_ident()
+    thread.close()
+
+
+def test_without_gevent_what_is_spawned_runs_beside_the_caller() -> None:
+    ran = threading.Event()
+
+    running = spawn(ran.set)
+    assert ran.wait(30)
+    running.stop(30)
+
+
+def test_an_exception_reaches_the_caller() -> None:
+    with pytest.raises(ZeroDivisionError):
+        NativeThread().run(lambda: 1 / 0)
+
+
+PATCHED = """
+import hashlib
+from core.threads import NativeThread, is_cooperative, sleep, spawn
+import threading
+turns = []
+beside = spawn(lambda: [(sleep(0.001), turns.append("hub")) for _ in range(1000)])
+thread = NativeThread()
+here = monkey.get_original("threading", "get_ident")
+native = thread.run(lambda: (here(), hashlib.pbkdf2_hmac("sha256", b"x", b"y", 400_000))[0])
+print(is_cooperative(), native != here(), len(turns) > 2)
+try:
+    thread.run(lambda: 1 / 0)
+except ZeroDivisionError:
+    print("raised")
+beside.stop(0)
+print(len(turns) < 1000)
+thread.close()
+"""
+
+
+def test_with_gevent_native_work_leaves_the_hub_to_others() -> None:
+    assert in_patched_process(PATCHED).split() == ["True", "True", "True", "raised", "True"]

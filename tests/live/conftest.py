@@ -1,0 +1,154 @@
+"""The product as it runs for a team: real gunicorn workers, strict stand-ins for both upstreams, the real Claude Code CLI.
+
+One server a test file, one user a test; the stand-ins are reset before each test.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import claude_agent_sdk
+import pytest
+
+from core import access, bedrock_keys
+from core.crypto import open_vault
+from core.db import Database, open_database
+from core.local_files import ensure_local
+from core.settings import Settings
+from core.types import Residency, Strategy
+from sandbox.client import Sandbox
+from sandbox.product import Product, temporary_product
+
+CLAUDE = Path(claude_agent_sdk.__file__).parent / "_bundled" / "claude"
+OAUTH_TOKEN = "sk-ant-oat01-sandbox"
+
+
+@dataclass(frozen=True)
+class Developer:
+    user_id: str
+    access_key_id: str
+    access_key: str
+    base_url: str
+
+
+@dataclass
+class Stack:
+    """Both stand-ins, the product in front of them, and its database."""
+
+    anthropic: Sandbox
+    bedrock: Sandbox
+    product: Product
+    database: Database
+    settings: Settings
+    developers: list[Developer] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return self.product.url
+
+    def developer(
+        self, strategy: str = "plan_first", bedrock: str = "bedrock-sandbox", expires_at: datetime | None = None
+    ) -> Developer:
+        """A new user with an access key and, unless `bedrock` is empty, a Bedrock key of that secret."""
+        local, now, limits = ensure_local(self.settings), datetime.now(UTC), access.Limits(max_users=1000, max_keys_per_user=10)
+
+        def add(connection: Any) -> tuple[access.User, access.IssuedKey]:
+            user = access.add_user(connection, f"user-{uuid4().hex[:12]}", Strategy(strategy), limits, now)
+            options = access.KeyOptions(expires_at=expires_at)
+            return user, access.issue_key(connection, user, local.server_secret, limits, now, options)
+
+        user, issued = self.database.run(add)
+        if bedrock:
+            new = bedrock_keys.NewBedrockKey("us-east-1", Residency.GLOBAL, bedrock)
+            sealed = bedrock_keys.seal_bedrock_key(open_vault(self.settings, local), new)
+            self.database.run(lambda c: bedrock_keys.attach_bedrock_key(c, user, new, sealed, now))
+        developer = Developer(user.id, issued.id, issued.access_key, self.product.base_url(issued.access_key))
+        self.developers.append(developer)
+        return developer
+
+    def access_line(self, request_id: str) -> dict[str, Any]:
+        """The log line of one request."""
+        return next(line for line in self.product.access_lines() if line["request_id"] == request_id)
+
+    def plan_posts(self) -> list[dict[str, Any]]:
+        return [each for each in self.anthropic.requests() if each["method"] == "POST"]
+
+    def bedrock_posts(self) -> list[dict[str, Any]]:
+        return [each for each in self.bedrock.requests() if each["method"] == "POST"]
+
+
+@pytest.fixture(scope="module")
+def product_settings() -> dict[str, str]:
+    """What a file's server is started with; a file overrides this fixture."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def anthropic_options() -> tuple[str, ...]:
+    return ("--keep-bodies",)
+
+
+@pytest.fixture(scope="module")
+def running(product_settings: dict[str, str], anthropic_options: tuple[str, ...]) -> Iterator[Stack]:
+    with Sandbox("anthropic", anthropic_options) as anthropic, Sandbox("bedrock", ("--keep-bodies",)) as bedrock:
+        upstreams = {"PROXY_PLAN_URL": anthropic.url, "PROXY_BEDROCK_URL": bedrock.url}
+        with temporary_product({**upstreams, **product_settings}) as product:
+            settings = Settings(data_dir=product.data_dir / "var", database_url=product_settings.get("PROXY_DATABASE_URL", ""))
+            database = open_database(settings, pool_size=1)
+            product.start()
+            yield Stack(anthropic, bedrock, product, database, settings)
+            database.close()
+
+
+@pytest.fixture
+def stack(running: Stack) -> Stack:
+    running.anthropic.reset()
+    running.bedrock.reset()
+    return running
+
+
+@dataclass(frozen=True)
+class Ran:
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+ClaudeCode = Callable[..., Ran]
+
+
+@pytest.fixture
+def claude_code(tmp_path: Path) -> ClaudeCode:
+    """`claude_code(base_url, prompt, *options, oauth=False, **environment)`: one print-mode run in a scrubbed environment."""
+
+    def run(base_url: str, prompt: str, *options: str, oauth: bool = False, **environment: str) -> Ran:
+        work = tmp_path / "work"
+        work.mkdir(exist_ok=True)
+        credential = {"CLAUDE_CODE_OAUTH_TOKEN": OAUTH_TOKEN} if oauth else {"ANTHROPIC_API_KEY": "sk-ant-sandbox"}
+        done = subprocess.run(
+            [str(CLAUDE), "-p", prompt, *options],
+            cwd=work,
+            env={
+                "HOME": str(tmp_path),
+                "PATH": os.environ["PATH"],
+                "ANTHROPIC_BASE_URL": base_url,
+                "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+                **credential,
+                **environment,
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return run

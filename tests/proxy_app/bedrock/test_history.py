@@ -1,0 +1,61 @@
+"""What Bedrock cannot read of a conversation is said in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+EPHEMERAL = {"type": "ephemeral"}
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        ({"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "x"}}, 'web_search with {"query":"x"}'),
+        (
+            {
+                "type": "web_search_tool_result",
+                "tool_use_id": "s",
+                "content": [{"title": "A", "url": "u", "encrypted_content": "ENC"}],
+            },
+            "[Result of web_search]\nA - u",
+        ),
+        ({"type": "web_search_tool_result", "content": {"error_code": "max_uses_exceeded"}}, "error: max_uses_exceeded"),
+        ({"type": "code_execution_tool_result", "content": {"stdout": "42", "stderr": ""}}, "42"),
+        (
+            {"type": "web_fetch_tool_result", "content": {"url": "u", "content": {"source": {"type": "text", "data": "page"}}}},
+            "u\npage",
+        ),
+        ({"type": "advisor_tool_result", "content": {"encrypted_content": "ENC"}}, "not available here"),
+        ({"type": "mcp_tool_use", "name": "find", "input": {}}, "find with {}"),
+        ({"type": "compaction", "content": "we did x", "encrypted_content": "ENC"}, "we did x"),
+        ({"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}, "https://example.com/a.png"),
+        ({"type": "document", "title": "Plan", "source": {"type": "file", "file_id": "file_1"}}, "Plan"),
+    ],
+)
+def test_what_bedrock_cannot_read_is_said_in_words(bench: Any, block: dict[str, Any], words: str) -> None:
+    (text,) = bench.content({**block, "cache_control": EPHEMERAL}, role="assistant")
+    assert text["type"] == "text" and words in text["text"] and "ENC" not in text["text"]
+    assert text["cache_control"] == EPHEMERAL
+
+
+def test_a_picture_in_the_request_stays(bench: Any) -> None:
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
+    assert bench.content(image) == [image]
+
+
+def test_an_address_inside_a_tool_result_is_said_in_words_too(bench: Any) -> None:
+    inner = {"type": "image", "source": {"type": "url", "url": "https://example.com"}}
+    (result,) = bench.content({"type": "tool_result", "tool_use_id": "t", "content": [inner]})
+    assert result["content"][0]["type"] == "text"
+
+
+def test_a_message_is_never_left_empty(bench: Any) -> None:
+    assert bench.content({"type": "container_upload", "file_id": "f"}) == [{"type": "text", "text": "(empty)"}]
+
+
+def test_tool_references_need_tool_search(bench: Any) -> None:
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "tool_reference", "tool_name": "Later"}]}
+    assert bench.content(result) == [result]
+    assert "Later" in bench.content(result, model="claude-fable-5-1")[0]["content"][0]["text"]

@@ -1,0 +1,66 @@
+"""Roles, fields and tool changes of the messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+OLD = "claude-sonnet-4-5"
+HI: list[dict[str, Any]] = [{"role": "user", "content": "hi"}]
+BASH = {"name": "Bash", "description": "runs", "input_schema": {"type": "object"}}
+EPHEMERAL = {"type": "ephemeral"}
+
+
+def test_a_system_message_joins_the_users_turn_behind_the_results(bench: Any) -> None:
+    result = {"type": "tool_result", "tool_use_id": "t", "content": "ok"}
+    messages = [
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "Bash", "input": {}}]},
+        {"role": "system", "content": "Remember."},
+        {"role": "user", "content": [result]},
+        {"role": "system", "content": [{"type": "text", "text": "And this.", "cache_control": EPHEMERAL}]},
+    ]
+    turn = bench.body(OLD, messages=[*HI, *messages])["messages"][-1]
+    assert turn["role"] == "user" and turn["content"][0] == result
+    assert [block["text"].split("\n")[1] for block in turn["content"][1:]] == ["Remember.", "And this."]
+    assert turn["content"][2]["cache_control"] == EPHEMERAL
+
+
+def test_a_system_message_stays_where_the_model_takes_it_and_brings_its_beta(bench: Any) -> None:
+    messages = [*HI, {"role": "system", "content": "Remember."}]
+    repaired = bench(messages=messages)
+    assert repaired.body["messages"] == messages
+    assert repaired.betas == ("mid-conversation-system-2026-04-07",)
+
+
+def test_a_note_for_one_turn_goes_when_the_turn_is_over(bench: Any) -> None:
+    note = {"role": "system", "content": "once", "clear_at": "next_user_message"}
+    kept = bench.body(messages=[*HI, note, {"role": "assistant", "content": "ok"}, *HI, note])["messages"]
+    assert [message["role"] for message in kept] == ["user", "assistant", "user", "system"]
+    assert "clear_at" not in kept[-1]
+
+
+def test_settings_of_one_message_need_model_and_beta(bench: Any) -> None:
+    messages = [
+        *HI,
+        {"role": "system", "content": "x", "output_config": {"effort": "low"}},
+        {"role": "system", "output_config": {}},
+    ]
+    beta = ("per-turn-control-2026-07-01",)
+    assert "output_config" in bench.body(betas=beta, messages=messages)["messages"][1]
+    assert bench.body(messages=messages)["messages"] == [*HI, {"role": "system", "content": "x"}]
+    assert "output_config" not in bench.body("claude-opus-5", beta, messages=messages)["messages"][1]
+
+
+def test_a_tool_defined_in_mid_conversation_moves_to_the_tools(bench: Any) -> None:
+    change = {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": {**BASH, "name": "New"}}}
+    body = bench.body(OLD, tools=[BASH], messages=[*HI, {"role": "system", "content": [change]}])
+    assert [tool["name"] for tool in body["tools"]] == ["Bash", "New"]
+    assert body["messages"] == HI
+
+
+def test_tool_changes_stay_where_they_are_accepted(bench: Any) -> None:
+    change = {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "Bash"}}
+    messages = [*HI, {"role": "system", "content": [change]}]
+    assert (
+        bench.body(betas=("mid-conversation-tool-changes-2026-07-01",), tools=[BASH], messages=messages)["messages"] == messages
+    )
+    assert bench.body(tools=[BASH], messages=messages)["messages"] == HI

@@ -1,0 +1,48 @@
+"""How the answer is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+NEWEST, OLD = "claude-opus-5-5", "claude-sonnet-4-5"
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "sent"),
+    [
+        (NEWEST, "xhigh", "xhigh"),
+        ("claude-opus-4-6", "xhigh", "max"),
+        ("claude-opus-4-5", "max", "high"),
+        ("claude-opus-4-5", "low", "low"),
+        ("claude-sonnet-4-6", "medium", "medium"),
+    ],
+)
+def test_effort_stays_within_the_models_range(bench: Any, model: str, effort: str, sent: str) -> None:
+    assert bench.body(model, output_config={"effort": effort, "task_budget": {}})["output_config"] == {"effort": sent}
+
+
+def test_effort_brings_its_beta_only_where_it_is_needed(bench: Any) -> None:
+    assert bench("claude-opus-4-5", output_config={"effort": "low"}).betas == ("effort-2025-11-24",)
+    assert bench(NEWEST, output_config={"effort": "low"}).betas == ()
+    assert "output_config" not in bench.body(OLD, output_config={"effort": "low"})
+
+
+@pytest.mark.parametrize("asked", ["output_config", "output_format"])
+def test_a_json_schema_becomes_an_instruction_where_it_is_refused(bench: Any, asked: str) -> None:
+    form = {"type": "json_schema", "schema": {"type": "object", "required": ["title"]}}
+    field = {"output_config": {"format": form}} if asked == "output_config" else {"output_format": form}
+    body = bench.body(system="Name it.", **field)
+    assert "output_config" not in body and '{"type":"object","required":["title"]}' in body["system"][-1]["text"]
+    assert bench.body(OLD, **field)["output_config"] == {"format": form}
+
+
+def test_sampling_goes_where_it_is_deprecated(bench: Any) -> None:
+    assert not {"temperature", "top_p", "top_k"} & bench.body(temperature=1, top_p=0.9, top_k=5).keys()
+    assert bench.body(OLD, temperature=0.5)["temperature"] == 0.5
+
+
+def test_max_tokens_stays_within_the_models_output(bench: Any) -> None:
+    assert bench.body(OLD, max_tokens=128_000)["max_tokens"] == 64_000
+    assert bench.body(max_tokens=128_000)["max_tokens"] == 128_000

@@ -1,0 +1,68 @@
+"""Thinking: the mode asked for, and its removal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from proxy_app.bedrock.repair import strip_thinking
+
+NEWEST, OLD = "claude-opus-5-5", "claude-sonnet-4-5"
+HI: list[dict[str, Any]] = [{"role": "user", "content": "hi"}]
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "more", "thinking"),
+    [
+        (NEWEST, {"type": "enabled", "budget_tokens": 9000}, {}, {"type": "adaptive"}),
+        (OLD, {"type": "adaptive", "display": "omitted"}, {}, {"type": "enabled", "display": "omitted", "budget_tokens": 16384}),
+        (OLD, {"type": "adaptive"}, {"output_config": {"effort": "low"}}, {"type": "enabled", "budget_tokens": 2048}),
+        (OLD, {"type": "adaptive"}, {"max_tokens": 3000}, {"type": "enabled", "budget_tokens": 2999}),
+        (OLD, {"type": "adaptive"}, {"max_tokens": 500}, None),
+        ("claude-opus-4-6", {"type": "adaptive"}, {}, {"type": "adaptive"}),
+        ("claude-opus-4-6", {"type": "enabled", "budget_tokens": 2000}, {}, {"type": "enabled", "budget_tokens": 2000}),
+        ("claude-3-5-haiku-latest", {"type": "enabled", "budget_tokens": 2000}, {}, None),
+        (NEWEST, {"type": "disabled"}, {}, None),
+        (OLD, {"type": "disabled"}, {}, {"type": "disabled"}),
+        ("claude-opus-5", {"type": "disabled"}, {"output_config": {"effort": "high"}}, {"type": "disabled"}),
+        ("claude-opus-5", {"type": "disabled"}, {"output_config": {"effort": "max"}}, None),
+        (NEWEST, {"type": "adaptive", "display": "updates", "block_binding": {}, "new": 1}, {}, {"type": "adaptive"}),
+    ],
+)
+def test_thinking_is_asked_for_as_the_model_knows_it(
+    bench: Any, model: str, asked: dict[str, Any], more: dict[str, Any], thinking: dict[str, Any] | None
+) -> None:
+    assert bench.body(model, thinking=asked, **more).get("thinking") == thinking
+
+
+def test_a_small_budget_becomes_a_low_effort(bench: Any) -> None:
+    body = bench.body(thinking={"type": "enabled", "budget_tokens": 2000})
+    assert body["output_config"] == {"effort": "low"}
+
+
+THOUGHT = {"type": "thinking", "thinking": "", "signature": "s"}
+CALL = {"type": "tool_use", "id": "t", "name": "Bash", "input": {}}
+RESULT = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "ok"}]}
+
+
+def test_stripping_leaves_no_thinking_and_no_empty_content() -> None:
+    body = {"messages": [*HI, {"role": "assistant", "content": [THOUGHT, {"type": "redacted_thinking", "data": "x"}]}, *HI]}
+    assert strip_thinking(body)["messages"][1]["content"] == [{"type": "text", "text": "(empty)"}]
+    assert body["messages"][1]["content"][0] is THOUGHT
+
+
+def test_thinking_mode_goes_when_the_running_turn_called_tools_without_it() -> None:
+    edits = [{"type": "clear_thinking_20251015", "keep": "all"}]
+    body = {
+        "thinking": {"type": "enabled", "budget_tokens": 2000},
+        "context_management": {"edits": edits},
+        "messages": [*HI, {"role": "assistant", "content": [THOUGHT, CALL]}, RESULT],
+    }
+    assert strip_thinking(body).keys() == {"messages"}
+    assert strip_thinking({**body, "thinking": {"type": "adaptive"}}).keys() == body.keys()
+
+
+def test_a_request_without_thinking_is_the_very_same() -> None:
+    body = {"thinking": {"type": "enabled"}, "messages": HI}
+    assert strip_thinking(body) is body

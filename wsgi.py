@@ -1,0 +1,158 @@
+"""The composition root: builds the whole system, top to bottom as the diagram in docs/architecture.md.
+
+Imported by gunicorn and by the command line alone. Importing it does nothing; `create_app()` connects nothing, starts nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from datetime import UTC, datetime
+from functools import partial
+
+from proxy_app.recorder import Recorder
+
+from core.bedrock_keys import mark_bedrock_key_unhealthy
+from core.cache import Cache
+from core.crypto import open_vault
+from core.db import Database, DatabaseAway, cooperate_with_gevent, open_database
+from core.ids import new_id, new_request_id
+from core.local_files import ensure_local
+from core.log import AccessLog, configure_logging
+from core.ports import BedrockProbe
+from core.pricing import load_prices
+from core.revision import Tick
+from core.settings import Settings, load_settings
+from core.spool import Spool
+from core.threads import spawn
+from core.types import ProviderName
+from proxy_app.app import ProxyApp
+from proxy_app.bedrock.errors import BedrockFault, Kind
+from proxy_app.bedrock.models import load_catalogue
+from proxy_app.call import Endpoint
+from proxy_app.circuit_rules import CircuitRules
+from proxy_app.circuit_sharing import CircuitSharing
+from proxy_app.circuits import Circuits, Transition
+from proxy_app.directory import Directory, Known
+from proxy_app.gateway import Gateway
+from proxy_app.hangup import LiveCalls
+from proxy_app.http_pool import HttpPool
+from proxy_app.inbound import Inbound
+from proxy_app.probe import InvokeProbe
+from proxy_app.providers.bedrock import BedrockProvider
+from proxy_app.providers.bedrock_wire import BedrockEndpoint, BedrockLimits
+from proxy_app.providers.plan import PlanLimits, PlanProvider
+from proxy_app.readiness import Readiness
+from proxy_app.resources import Proxied, Ready
+from proxy_app.service import Parts, Service
+from proxy_app.side_calls import SideCalls
+
+log = logging.getLogger(__name__)
+
+_GRANTS_CACHED = 20_000
+
+
+def create_app(settings: Settings | None = None) -> Service:
+    """The WSGI application of one worker. Raises BadSettings. Call `start()` in the worker before the first request."""
+    settings = settings or load_settings()
+    lines = configure_logging(settings.log_level)
+    cooperate_with_gevent()
+    local = ensure_local(settings)
+    database = open_database(settings, pool_size=settings.database_pool_size)
+    tick = Tick(database, settings.tick_s)
+    worker_id = new_id("wrk")
+
+    grants = Cache[str, Known](_GRANTS_CACHED, time.monotonic)
+    vault = open_vault(settings, local)
+    directory = Directory(database, vault, local.server_secret, grants, time.time, (settings.grant_ttl_s, settings.grant_stale_s))
+    circuits = Circuits(
+        clock=time.monotonic,
+        wall=time.time,
+        digest_key=local.server_secret.encode(),
+        rules=CircuitRules.from_settings(settings),
+        on_change=_log_transition,
+    )
+
+    catalogue = load_catalogue()
+    pool = HttpPool(settings.connect_timeout_s, time.monotonic)
+    plan = PlanProvider(pool, settings.plan_url, _plan_limits(settings), time.monotonic)
+    endpoint = BedrockEndpoint(pool, settings.bedrock_url)
+    bedrock = BedrockProvider(
+        endpoint,
+        catalogue,
+        circuits,
+        _bedrock_limits(settings),
+        (time.monotonic, time.time),
+        partial(_report_refused_key, database),
+    )
+    gateway = Gateway(plan, bedrock, circuits, catalogue, time.monotonic)
+    side_calls = SideCalls(plan, endpoint, catalogue, time.monotonic, settings.count_tokens_timeout_s)
+
+    spool = Spool(settings.spool_dir, worker_id)
+    recorder = Recorder(spool, database, load_prices(), AccessLog(lines), settings)
+    live = LiveCalls()
+    limits = (settings.max_body_bytes, settings.body_timeout_s, settings.commit_timeout_s)
+    inbound = Inbound(directory, live, limits, _request_id, (time.monotonic, time.time))
+    openers = {
+        Endpoint.MESSAGES: gateway.open,
+        Endpoint.COUNT_TOKENS: side_calls.count_tokens,
+        Endpoint.MODELS: side_calls.models,
+        Endpoint.PASSTHROUGH: side_calls.pass_through,
+    }
+    readiness = Readiness(lambda: tick.database_away_since)
+    proxy = ProxyApp(Proxied(inbound, openers, recorder, time.monotonic), Ready(readiness), lambda: _request_id(time.time()))
+    parts = Parts(directory, CircuitSharing(database, circuits, worker_id), recorder, live, pool, tick, database, readiness)
+    return Service(proxy, parts, settings.drain_s, settings.tick_s)
+
+
+def build_bedrock_probe(settings: Settings) -> BedrockProbe:
+    """Tests a Bedrock key with a tiny request, for the command line and the admin."""
+    endpoint = BedrockEndpoint(HttpPool(settings.connect_timeout_s, time.monotonic), settings.bedrock_url)
+    return InvokeProbe(endpoint, load_catalogue(), time.monotonic)
+
+
+def _plan_limits(settings: Settings) -> PlanLimits:
+    return PlanLimits(
+        first_byte_s=settings.first_byte_timeout_s,
+        response_s=settings.response_timeout_s,
+        silence_s=settings.silence_timeout_s,
+        count_tokens_s=settings.count_tokens_timeout_s,
+        patience_s=settings.plan_patience_s,
+    )
+
+
+def _bedrock_limits(settings: Settings) -> BedrockLimits:
+    return BedrockLimits(
+        first_byte_s=settings.bedrock_first_byte_timeout_s,
+        response_s=settings.response_timeout_s,
+        silence_s=settings.silence_timeout_s,
+        ping_s=settings.ping_interval_s,
+    )
+
+
+def _request_id(now_s: float) -> str:
+    return new_request_id(now_s, os.urandom(10))
+
+
+def _log_transition(transition: Transition) -> None:
+    """Operators see in the log what opened or closed, and why."""
+    name, condition = transition.name, transition.condition
+    holder = "access_key_id" if name.provider is ProviderName.PLAN else "bedrock_key_id"
+    context = {holder: name.access_key_id, "provider": name.provider, "family": name.family}
+    fault = condition.fault.value if condition.fault else ""
+    log.warning("circuit %s", condition.state.value, extra={"context": {**context, "fault": fault, "until": condition.until}})
+
+
+def _report_refused_key(database: Database, key_id: str, fault: BedrockFault) -> None:
+    """Tell the administrators, beside the request: it must not wait for the database."""
+    log.error("a Bedrock key needs an administrator", extra={"context": {"bedrock_key_id": key_id, "reason": fault.kind.value}})
+    if fault.kind is Kind.AUTH:
+        spawn(partial(_mark_unhealthy, database, key_id, fault.detail))
+
+
+def _mark_unhealthy(database: Database, key_id: str, reason: str) -> None:
+    try:
+        database.run(lambda connection: mark_bedrock_key_unhealthy(connection, key_id, reason, datetime.now(UTC)))
+    except DatabaseAway as away:
+        log.warning("a Bedrock key could not be marked unhealthy: %s", away)
