@@ -65,7 +65,9 @@ def create_app(settings: Settings | None = None) -> Service:
 
     grants = Cache[str, Known](_GRANTS_CACHED, time.monotonic)
     vault = open_vault(settings, local)
-    directory = Directory(database, vault, local.server_secret, grants, time.time, (settings.grant_ttl_s, settings.grant_stale_s))
+    directory = Directory(
+        database, vault, local.server_secret, grants, (time.monotonic, time.time), (settings.grant_ttl_s, settings.grant_stale_s)
+    )
     circuits = Circuits(
         clock=time.monotonic,
         wall=time.time,

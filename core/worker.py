@@ -38,7 +38,9 @@ class ProxyResponse(wsgi.Response):  # type: ignore[misc]
         self._unsent_head = b""
 
     def process_headers(self, headers: list[tuple[str, str]]) -> None:
+        """gunicorn takes `server` and `date` for its own and drops the upstream's."""
         super().process_headers(headers)
+        self.headers.extend((name, value) for name, value in headers if name.lower() in ("server", "date"))
         if any(name.lower() == "connection" and value.lower() == "close" for name, value in headers):
             self.force_close()
 

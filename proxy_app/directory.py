@@ -21,6 +21,7 @@ from core.types import BedrockKey, Grant
 log = logging.getLogger(__name__)
 
 _MISS_S = 5.0
+_COOL_OFF_S = 2.0  # asking a database host that has gone silent can take seconds each time
 
 
 class Unknown(Exception):
@@ -48,14 +49,15 @@ class Directory:
         vault: Vault,
         server_secret: str,
         cache: Cache[str, Known],
-        wall: Callable[[], float],
+        clocks: tuple[Callable[[], float], Callable[[], float]],
         ttl: tuple[float, float],
     ) -> None:
         self._database = database
         self._vault = vault
         self._server_secret = server_secret
         self._cache = cache
-        self._wall = wall
+        self._clock, self._wall = clocks
+        self._ask_again_at = 0.0
         self._fresh_s, self._stale_s = ttl
         self._generation = 0
 
@@ -82,18 +84,24 @@ class Directory:
     def _look_up(self, key_hash: str) -> Known:
         now = datetime.fromtimestamp(self._wall(), UTC)
         generation = self._generation
+        if self._clock() < self._ask_again_at:
+            return self._stale(key_hash)
         try:
             stored = self._database.read(lambda connection: load_grant(connection, key_hash, now))
-        except DatabaseAway as away:
-            stale = self._cache.get_stale(key_hash)
-            if stale is None:
-                raise Unavailable from away
-            return stale
+        except DatabaseAway:
+            self._ask_again_at = self._clock() + _COOL_OFF_S
+            return self._stale(key_hash)
         known = Known(None, float("inf")) if stored is None else self._known(stored)
         fresh_s, stale_s = (_MISS_S, _MISS_S) if stored is None else (self._fresh_s, self._stale_s)
         if generation != self._generation:  # keys changed while the database was asked: this may be the old answer
             fresh_s = 0.0
         self._cache.put(key_hash, known, fresh_s, stale_s)
+        return known
+
+    def _stale(self, key_hash: str) -> Known:
+        known = self._cache.get_stale(key_hash)
+        if known is None:
+            raise Unavailable
         return known
 
     def _known(self, stored: StoredGrant) -> Known:

@@ -113,11 +113,12 @@ class Flusher:
 
     def run(self) -> None:
         """The greenlet: until `close`, and then once more."""
+        self._take_over()
         while not self._closing:
-            self._take_over()
             self._flush_all()
             self._wake.wait(min(_MOST_BACKOFF_S, self._interval_s * 2**self._failures))
             self._wake.clear()
+            self._take_over()
         self._flush_all()
 
     def flush(self) -> int:

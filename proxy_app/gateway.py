@@ -119,7 +119,11 @@ class Gateway:
         """Bedrock; if it cannot, the Plan's own answer, given already or asked for now; if there is none, ours."""
         try:
             opened.reply = self._ask(self._bedrock, call, opened)
-        except UpstreamError:
+        except UpstreamError as error:
+            if _is_the_clients_own(error):
+                _close_answer(refusal)
+                opened.reply = self._own_or_ours(error, call, opened)
+                return
             if refusal is None:
                 refusal = self._last_resort(call, opened)
             if refusal is not None:
@@ -192,6 +196,11 @@ class Gateway:
 def _may_fall_back(error: UpstreamError, call: Call) -> bool:
     """The table, with SPEC's one exception: a non-streamed answer that timed out may have been generated and paid."""
     return error.policy.falls_back and (call.asked.stream or error.fault is not Fault.PLAN_TIMEOUT or error.answer is not None)
+
+
+def _is_the_clients_own(error: UpstreamError) -> bool:
+    """Bedrock says that the prompt is too long: only the client can mend that, and it does (it compacts)."""
+    return error.fault is Fault.REJECTED and error.answer is not None
 
 
 def _wire_of(fault: Fault) -> tuple[int, str]:

@@ -168,9 +168,15 @@ def _ids(call: Call) -> tuple[str, str, str]:
     found = dict.fromkeys(_ID_HEADERS, "")
     for name, value in call.headers:
         if name in found and not found[name]:
-            found[name] = "".join(letter for letter in value[:1000] if " " <= letter <= "~")[:_MOST_ID_CHARS]
+            found[name] = _printable(value)[:_MOST_ID_CHARS]
     session_id, agent_id, parent_agent_id = found.values()
     return session_id, agent_id, parent_agent_id
+
+
+def _printable(value: str) -> str:
+    if value.isascii() and value.isprintable():
+        return value
+    return "".join(letter for letter in value[:1000] if " " <= letter <= "~")
 
 
 def _joined(reasons: Sequence[str]) -> str:

@@ -48,6 +48,7 @@ LAYERS = (
     ("resources",),
     ("relay", "side_calls", "inbound", "readiness"),
     ("gateway", "recorder"),
+    ("flusher",),
     ("providers",),
     ("circuits", "circuit_*", "directory", "hangup", "http_pool", "upstream_http", "upstream_socket"),
     ("bedrock", "meter", "errors", "headers"),
