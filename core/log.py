@@ -20,6 +20,8 @@ import orjson
 
 MOST_LINE_BYTES = 8192
 
+# Whatever level is asked for: below WARNING these tell requests' addresses, headers and parameters, or only their own set-up.
+_CHATTY = ("alembic", "boto3", "botocore", "urllib3")
 _CUT = "...[cut]..."
 _MOST_RAW_CHARS = 200_000
 _MOST_TRIES = 10_000
@@ -165,6 +167,8 @@ def configure_logging(level: str, fd: int = 1) -> LineWriter:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
     return writer
 

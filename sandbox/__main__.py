@@ -1,6 +1,7 @@
 from gevent import monkey; monkey.patch_all()  # noqa: E702, I001  # fmt: skip
 
 # `python -m sandbox anthropic|bedrock --port P`: starts one stand-in, prints one JSON line with its addresses, serves.
+# `python -m sandbox demo`: both of them with the product in front, see sandbox/demo.py.
 # Knows the command line and puts the parts together; refuses to know the inside of any.
 # Invariant: stdout holds that one line and nothing else.
 import argparse
@@ -105,4 +106,8 @@ def watch_parent(parent: int, end: Callable[[], object]) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["demo"]:
+        from sandbox.demo import run_demo
+
+        sys.exit(run_demo(sys.argv[2:]))
     sys.exit(main(sys.argv[1:]))

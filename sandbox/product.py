@@ -17,7 +17,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,9 +38,9 @@ def free_port() -> int:
 class Product:
     """One installation: a data directory, settings, and a server that can be started, killed and started again."""
 
-    def __init__(self, data_dir: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, data_dir: Path, settings: Mapping[str, str], port: int = 0) -> None:
         self.data_dir = data_dir
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = data_dir / "server.log"
         self._environ = {
@@ -153,8 +153,8 @@ class Product:
 
 
 @contextlib.contextmanager
-def temporary_product(settings: Mapping[str, str]) -> Any:
-    """A migrated installation in a folder of its own, not yet started."""
-    with tempfile.TemporaryDirectory(prefix="claude-code-proxy-") as folder, Product(Path(folder), settings) as product:
+def temporary_product(settings: Mapping[str, str], port: int = 0) -> Iterator[Product]:
+    """A migrated installation in a folder of its own, not yet started. Port 0: a free one."""
+    with tempfile.TemporaryDirectory(prefix="claude-code-proxy-") as folder, Product(Path(folder), settings, port) as product:
         product.cli("migrate")
         yield product

@@ -217,6 +217,13 @@ def test_a_closed_pipe_is_counted_and_nothing_is_raised(pipe: tuple[int, int]) -
     assert writer.dropped == 1
 
 
+def test_libraries_that_would_tell_requests_stay_quiet_at_any_level(pipe: tuple[int, int], root_logger: logging.Logger) -> None:
+    configure_logging("debug", pipe[1])
+    logging.getLogger("botocore.endpoint").debug("Making request with a body")
+    logging.getLogger("ours").debug("this is wanted")
+    assert [json.loads(text)["message"] for text in os.read(pipe[0], 10_000).splitlines()] == ["this is wanted"]
+
+
 def test_all_logging_goes_to_the_descriptor_as_our_lines(pipe: tuple[int, int], root_logger: logging.Logger) -> None:
     configure_logging("warning", pipe[1])
     logging.getLogger("library").info("not this")

@@ -1,0 +1,176 @@
+"""`make demo`: the product with both stand-ins behind it and developers at work, without any account.
+
+Tells what happens while it happens: the plan answers, is used up, Bedrock takes over, the circuit keeps the plan out of the
+way, the plan comes back. Then goes on with live traffic until it is interrupted. Knows the product only from outside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Thread
+from typing import Any
+
+import bcrypt
+
+from sandbox.client import Sandbox
+from sandbox.product import Product, free_port, temporary_product
+
+PORT = 8080
+PASSWORD = "demo"
+RESET_S = 12
+DEVELOPERS = ("ada", "grace", "linus")
+MODELS = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5")
+BAD_MOMENTS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("overloaded", {}),
+    ("plan_exhausted", {"reset": 20}),
+    ("error_500", {}),
+    ("cut_midstream", {"after": 6}),
+)
+HEADERS = {
+    "content-type": "application/json",
+    "authorization": "Bearer sk-ant-oat01-demo",
+    "anthropic-version": "2023-06-01",
+    "anthropic-beta": "oauth-2025-04-20",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a developer got: `provider` and `fallback` are the proxy's own headers."""
+
+    status: int
+    provider: str
+    fallback: str
+    text: str
+
+
+def run_demo(arguments: list[str]) -> int:
+    wanted = argparse.ArgumentParser(prog="sandbox demo", description="The product with stand-ins for both upstreams.")
+    wanted.add_argument("--port", type=int, default=PORT, help=f"of the proxy (default {PORT}; another if that is taken)")
+    wanted.add_argument("--once", action="store_true", help="end after the story instead of going on with live traffic")
+    options = wanted.parse_args(arguments)
+    with Sandbox("anthropic") as anthropic, Sandbox("bedrock") as bedrock:
+        settings = {
+            "PROXY_PLAN_URL": anthropic.url,
+            "PROXY_BEDROCK_URL": bedrock.url,
+            "PROXY_ADMIN_PASSWORD_HASH": bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode(),
+        }
+        with temporary_product(settings, _usable(options.port)) as product:
+            return Demo(anthropic, product).run(once=options.once)
+
+
+class Demo:
+    """The story and the traffic after it."""
+
+    def __init__(self, anthropic: Sandbox, product: Product) -> None:
+        self._anthropic = anthropic
+        self._product = product
+        self._keys: dict[str, str] = {}
+
+    def run(self, *, once: bool) -> int:
+        say("Setting up three developers, each with an access key and a Bedrock key ...")
+        self._keys = {name: self._product.add_developer(name) for name in DEVELOPERS}
+        self._product.start()
+        say(f"\n  Admin:      {self._product.url}/admin   (user name admin, password {PASSWORD})")
+        say(f"  Developer:  export ANTHROPIC_BASE_URL={self._product.base_url(self._keys['ada'])}\n")
+        told = self._story()
+        if once:
+            return 0 if told else 1
+        self._live_traffic()
+        return 0
+
+    def _story(self) -> bool:
+        """Whether every chapter went as told."""
+        self._anthropic.clear_faults()
+        went = [self._chapter("The plan has room: it answers.", "plan", "")]
+        self._anthropic.fault("plan_exhausted", reset=RESET_S)
+        went.append(self._chapter("The plan's 5-hour window is used up (429): Bedrock answers the same request.", "bedrock"))
+        before = len(self._anthropic.requests())
+        went.append(self._chapter("The next request does not even ask the plan: the circuit is open.", "bedrock"))
+        asked = len(self._anthropic.requests()) - before
+        say(f"      requests that reached the plan meanwhile: {asked}")
+        self._anthropic.clear_faults()
+        say(f"\n   {RESET_S} s later the window has been reset ...")
+        back = _await(lambda: self._ask("ada").provider == "plan", RESET_S + 20)
+        went.append(back and self._chapter("One probe found the plan well, the circuit is closed.", "plan", ""))
+        self._anthropic.fault("overloaded", times=1)
+        went.append(self._chapter("An overloaded plan (529) is not noticed either.", "bedrock", "plan_overloaded"))
+        return all(went) and asked == 0
+
+    def _chapter(self, text: str, provider: str, fallback: str | None = None) -> bool:
+        say(f"\n-- {text}")
+        answered = self._ask("ada")
+        why = f", because of {answered.fallback}" if answered.fallback else ""
+        say(f'      HTTP {answered.status} from {answered.provider}{why}: "{answered.text}"')
+        return answered.provider == provider and fallback in (None, answered.fallback)
+
+    def _live_traffic(self) -> None:
+        say("\n-- Live traffic goes on, with a fault now and then. Ctrl-C ends it.")
+        for name in DEVELOPERS:
+            Thread(target=self._work, args=(name,), daemon=True).start()
+        dice = random.Random(1)
+        try:
+            while True:
+                time.sleep(15)
+                fault, arguments = dice.choice(BAD_MOMENTS)
+                self._anthropic.fault(fault, times=3, **arguments)
+                say(f"   {time.strftime('%H:%M:%S')} the plan has a bad moment: {fault}")
+        except KeyboardInterrupt:
+            say("\nEnded.")
+
+    def _work(self, name: str) -> None:
+        dice = random.Random(name)
+        while True:
+            self._ask(name, dice.choice(MODELS))
+            time.sleep(dice.uniform(0.5, 3))
+
+    def _ask(self, name: str, model: str = MODELS[1]) -> Answered:
+        body = {"model": model, "max_tokens": 200, "stream": True, "messages": [{"role": "user", "content": "hello"}]}
+        url = f"{self._product.base_url(self._keys[name])}/v1/messages?beta=true"
+        request = urllib.request.Request(url, json.dumps(body).encode(), HEADERS)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return _answered(answer.status, answer.headers, answer.read())
+        except urllib.error.HTTPError as error:
+            return _answered(error.code, error.headers, error.read())
+        except OSError as error:
+            return Answered(0, "", "", str(error))
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _answered(status: int, headers: object, body: bytes) -> Answered:
+    named = dict(headers.items())  # type: ignore[attr-defined]
+    events = [json.loads(line[6:]) for line in body.decode().splitlines() if line.startswith("data: ")]
+    said = "".join(event["delta"].get("text", "") for event in events if event["type"] == "content_block_delta")
+    return Answered(status, named.get("x-proxy-provider", "nobody"), named.get("x-proxy-fallback", ""), said)
+
+
+def _await(holds: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if holds():
+            return True
+        time.sleep(1)
+    return False
+
+
+def _usable(port: int) -> int:
+    """The port that was asked for, or a free one when somebody else has it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return free_port()
+    return port
