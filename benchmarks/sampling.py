@@ -21,6 +21,7 @@ SAMPLED_LOAD_S = 13.0
 _SAMPLED_S = 10
 _RATE = 400
 _TOP = 25
+_IDLE = ("acquire_with_timeout",)  # gevent's threads waiting for work, which py-spy takes for busy
 _OWN = ("proxy_app", "core", "admin_app", "wsgi.py", "gunicorn.conf.py")
 _FRAME = re.compile(r"(?P<function>.+) \((?P<file>[^()]+?)(?::(?P<line>\d+))?\)")
 
@@ -64,7 +65,7 @@ def sum_up(raw: str) -> Stacks:
     for row in raw.splitlines():
         stack, _, text = row.rpartition(" ")
         frames = [each for each in map(_FRAME.fullmatch, stack.split(";")) if each is not None]
-        if not frames or not text.isdigit():
+        if not frames or not text.isdigit() or frames[-1]["function"] in _IDLE:
             continue
         count = int(text)
         samples += count

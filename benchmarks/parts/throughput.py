@@ -72,4 +72,8 @@ def _profile(bench: Bench) -> tuple[str, ...]:
     proxy = bench.target(Name.PROXY)
     if bench.profile_dir is None or proxy is None:
         return ()
-    return sampled(bench, proxy, _job(proxy, SMALL, SAMPLED_LOAD_S), bench.profile_dir / f"{NAME}.txt")
+    lines: tuple[str, ...] = ()
+    for size in (SMALL, LARGE):
+        title = f"{NAME}-{size // 1024}KB"
+        lines += (title, *sampled(bench, proxy, _job(proxy, size, SAMPLED_LOAD_S), bench.profile_dir / f"{title}.txt"))
+    return lines

@@ -24,6 +24,10 @@ def test_a_function_that_calls_itself_counts_once() -> None:
     assert stacks.total == {"walk (core/a.py)": 7}
 
 
+def test_threads_of_the_pool_that_wait_for_work_are_left_out() -> None:
+    assert sum_up("get (gevent/_threading.py:9);acquire_with_timeout (gevent/_threading.py:36) 900\n").samples == 0
+
+
 def test_lines_that_are_no_stacks_are_passed_over() -> None:
     assert sum_up("\nnot a stack\n").samples == 0
 
