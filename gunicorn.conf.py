@@ -47,7 +47,12 @@ worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # a slow dis
 
 
 def post_worker_init(worker):
-    """Greenlets start here: after the fork, with a hub of this process."""
+    """Greenlets start here: after the fork, with a hub of this process.
+
+    The worker's own limit, at which it ends what did not end by itself, comes before its master's, who kills it.
+    """
+    reserve_s = min(5.0, (_settings.graceful_timeout_s - _settings.drain_s) / 2)
+    worker.cfg.set("graceful_timeout", int(_settings.graceful_timeout_s - reserve_s))
     worker.wsgi.start(is_alive=lambda: worker.alive)
 
 

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from datetime import UTC, datetime
 from functools import partial
 
-from proxy_app.recorder import Recorder
-
+from admin_app.app import AdminApp, Surroundings
+from admin_app.mount import mounted
+from core.access import NotFound
 from core.bedrock_keys import mark_bedrock_key_unhealthy
 from core.cache import Cache
 from core.crypto import open_vault
 from core.db import Database, DatabaseAway, cooperate_with_gevent, open_database
+from core.heartbeat import Heartbeat, Load, Worker
 from core.ids import new_id, new_request_id
-from core.local_files import ensure_local
+from core.local_files import LocalSecrets, ensure_local
 from core.log import AccessLog, configure_logging
 from core.ports import BedrockProbe
 from core.pricing import load_prices
@@ -28,12 +31,12 @@ from core.spool import Spool
 from core.threads import spawn
 from core.types import ProviderName
 from proxy_app.app import ProxyApp
-from proxy_app.bedrock.errors import BedrockFault, Kind
+from proxy_app.bedrock.errors import BedrockFault
 from proxy_app.bedrock.models import load_catalogue
 from proxy_app.call import Endpoint
 from proxy_app.circuit_rules import CircuitRules
 from proxy_app.circuit_sharing import CircuitSharing
-from proxy_app.circuits import Circuits, Transition
+from proxy_app.circuits import WORKER_WIDE, Circuits, Transition
 from proxy_app.directory import Directory, Known
 from proxy_app.gateway import Gateway
 from proxy_app.hangup import LiveCalls
@@ -44,7 +47,8 @@ from proxy_app.providers.bedrock import BedrockProvider
 from proxy_app.providers.bedrock_wire import BedrockEndpoint, BedrockLimits
 from proxy_app.providers.plan import PlanLimits, PlanProvider
 from proxy_app.readiness import Readiness
-from proxy_app.resources import Proxied, Ready
+from proxy_app.recorder import Recorder
+from proxy_app.resources import Opener, Proxied, Ready
 from proxy_app.service import Parts, Service
 from proxy_app.side_calls import SideCalls
 
@@ -68,13 +72,7 @@ def create_app(settings: Settings | None = None) -> Service:
     directory = Directory(
         database, vault, local.server_secret, grants, (time.monotonic, time.time), (settings.grant_ttl_s, settings.grant_stale_s)
     )
-    circuits = Circuits(
-        clock=time.monotonic,
-        wall=time.time,
-        digest_key=local.server_secret.encode(),
-        rules=CircuitRules.from_settings(settings),
-        on_change=_log_transition,
-    )
+    circuits = _circuits(settings, local)
 
     catalogue = load_catalogue()
     pool = HttpPool(settings.connect_timeout_s, time.monotonic)
@@ -96,22 +94,53 @@ def create_app(settings: Settings | None = None) -> Service:
     live = LiveCalls()
     limits = (settings.max_body_bytes, settings.body_timeout_s, settings.commit_timeout_s)
     inbound = Inbound(directory, live, limits, _request_id, (time.monotonic, time.time))
-    openers = {
-        Endpoint.MESSAGES: gateway.open,
-        Endpoint.COUNT_TOKENS: side_calls.count_tokens,
-        Endpoint.MODELS: side_calls.models,
-        Endpoint.PASSTHROUGH: side_calls.pass_through,
-    }
     readiness = Readiness(lambda: tick.database_away_since)
-    proxy = ProxyApp(Proxied(inbound, openers, recorder, time.monotonic), Ready(readiness), lambda: _request_id(time.time()))
-    parts = Parts(directory, CircuitSharing(database, circuits, worker_id), recorder, live, pool, tick, database, readiness)
-    return Service(proxy, parts, settings.drain_s, settings.tick_s)
+    proxied = Proxied(inbound, _openers(gateway, side_calls), recorder, time.monotonic)
+    proxy = ProxyApp(proxied, Ready(readiness), _new_request_id)
+    sharing = CircuitSharing(database, circuits, worker_id)
+    heartbeat = Heartbeat(database, _worker(worker_id), partial(_load, readiness, circuits, live, recorder))
+    reports = open_database(settings, pool_size=1)  # apart, so that a report cannot hold key look-ups up
+    admin = AdminApp(settings, local, reports, Surroundings(heartbeat.seen, _new_request_id, AccessLog(lines)))
+
+    running = (directory, sharing, recorder, live, pool, tick, database, readiness)
+    parts = Parts(*running, heartbeat, admin.close, proxy.unreadable)
+    return Service(mounted(admin, proxy), parts, settings.drain_s, settings.tick_s)
 
 
 def build_bedrock_probe(settings: Settings) -> BedrockProbe:
     """Tests a Bedrock key with a tiny request, for the command line and the admin."""
     endpoint = BedrockEndpoint(HttpPool(settings.connect_timeout_s, time.monotonic), settings.bedrock_url)
     return InvokeProbe(endpoint, load_catalogue(), time.monotonic)
+
+
+def _circuits(settings: Settings, local: LocalSecrets) -> Circuits:
+    return Circuits(
+        clock=time.monotonic,
+        wall=time.time,
+        digest_key=local.server_secret.encode(),
+        rules=CircuitRules.from_settings(settings),
+        on_change=_log_transition,
+    )
+
+
+def _openers(gateway: Gateway, side_calls: SideCalls) -> dict[Endpoint, Opener]:
+    return {
+        Endpoint.MESSAGES: gateway.open,
+        Endpoint.COUNT_TOKENS: side_calls.count_tokens,
+        Endpoint.MODELS: side_calls.models,
+        Endpoint.PASSTHROUGH: side_calls.pass_through,
+    }
+
+
+def _worker(worker_id: str) -> Worker:
+    return Worker(worker_id, socket.gethostname(), os.getpid(), datetime.now(UTC))
+
+
+def _load(readiness: Readiness, circuits: Circuits, live: LiveCalls, recorder: Recorder) -> Load:
+    """How this worker is, from memory."""
+    books = recorder.books
+    plan = circuits.describe(WORKER_WIDE.access_key_id, WORKER_WIDE.family)
+    return Load(readiness.state().word, plan, len(live), books.records, books.lost + books.torn + books.dead)
 
 
 def _plan_limits(settings: Settings) -> PlanLimits:
@@ -137,6 +166,10 @@ def _request_id(now_s: float) -> str:
     return new_request_id(now_s, os.urandom(10))
 
 
+def _new_request_id() -> str:
+    return _request_id(time.time())
+
+
 def _log_transition(transition: Transition) -> None:
     """Operators see in the log what opened or closed, and why."""
     name, condition = transition.name, transition.condition
@@ -146,15 +179,15 @@ def _log_transition(transition: Transition) -> None:
     log.warning("circuit %s", condition.state.value, extra={"context": {**context, "fault": fault, "until": condition.until}})
 
 
-def _report_refused_key(database: Database, key_id: str, fault: BedrockFault) -> None:
+def _report_refused_key(database: Database, key_id: str, fault: BedrockFault, unusable: bool) -> None:
     """Tell the administrators, beside the request: it must not wait for the database."""
     log.error("a Bedrock key needs an administrator", extra={"context": {"bedrock_key_id": key_id, "reason": fault.kind.value}})
-    if fault.kind is Kind.AUTH:
+    if unusable:
         spawn(partial(_mark_unhealthy, database, key_id, fault.detail))
 
 
 def _mark_unhealthy(database: Database, key_id: str, reason: str) -> None:
     try:
         database.run(lambda connection: mark_bedrock_key_unhealthy(connection, key_id, reason, datetime.now(UTC)))
-    except DatabaseAway as away:
-        log.warning("a Bedrock key could not be marked unhealthy: %s", away)
+    except (DatabaseAway, NotFound) as error:
+        log.warning("a Bedrock key could not be marked unhealthy: %s", error)

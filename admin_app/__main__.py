@@ -7,9 +7,11 @@ the place of this process. Invariant: a clear password or key goes to this proce
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from errno import EADDRINUSE
 from pathlib import Path
 from typing import NoReturn
 
@@ -51,7 +53,10 @@ def become_gunicorn(environ: dict[str, str]) -> NoReturn:
 
 
 def serve(settings: Settings, first_run: bool, become: Callable[[dict[str, str]], NoReturn] = become_gunicorn) -> int:
-    """Becomes the server, or returns 1 because of a database that is not migrated."""
+    """Becomes the server, or returns 1 because of a taken address or a database that is not migrated."""
+    if (problem := _address_problem(settings.bind)) is not None:
+        print(problem, file=sys.stderr)
+        return 1
     database = open_database(settings, pool_size=1)
     try:
         if first_run:
@@ -59,18 +64,35 @@ def serve(settings: Settings, first_run: bool, become: Callable[[dict[str, str]]
         elif not schema_is_current(database):
             print(f"The database is not migrated. Run: {MIGRATE_COMMAND}", file=sys.stderr)
             return 1
-        welcome = [*_admin_lines(settings), *(_developer_lines(settings, database) if first_run else [])]
+        with_secrets = first_run or sys.stdout.isatty()
+        welcome = [*_admin_lines(settings, with_secrets), *(_developer_lines(settings, database) if first_run else [])]
     finally:
         database.close()
     print("\n".join(welcome), flush=True)
     return become(environment_elsewhere(settings))
 
 
-def _admin_lines(settings: Settings) -> list[str]:
-    password = make_admin_password(settings)
+def _address_problem(bind: str) -> str | None:
+    """gunicorn would try for five seconds, and then say it in five lines of JSON."""
+    host, _, port = bind.rpartition(":")
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), int(port)))
+        except OSError as error:
+            reason = "another program listens there" if error.errno == EADDRINUSE else error.strerror
+            return f"Cannot listen on {bind}: {reason}. End what listens there, or set PROXY_BIND to another address."
+    return None
+
+
+def _admin_lines(settings: Settings, with_secrets: bool) -> list[str]:
+    """The clear password is made to be read once, at a terminal or in `make run`; it must not end in a log file."""
+    password = make_admin_password(settings) if with_secrets else None
     lines = ["", "ClaudeCodeProxy", "", f"  Admin:     {settings.base_url}/admin"]
     if password is not None:
         lines += [f"  User name: {settings.admin_username}", f"  Password:  {password}    (shown this once)"]
+    elif not ensure_local(settings).admin_password_hash:
+        lines.append(f"  Password:  none yet; it is made and shown once by: {_command('serve --first-run')}")
     return [*lines, ""]
 
 

@@ -179,3 +179,20 @@ revisions = Table(
     Column("circuits", BigInteger, nullable=False),
     Column("prices", BigInteger, nullable=False),
 )
+
+# One row per worker, written again every few seconds while it lives (core/heartbeat.py). Who died without a word goes silent.
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("host", String(200), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", String(40), nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("seen_at", UtcTime, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("plan", String(100), nullable=False),
+    Column("streams", Integer, nullable=False),
+    Column("waiting", BigInteger, nullable=False),
+    Column("lost", BigInteger, nullable=False),
+)

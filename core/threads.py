@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, cast
 
 T = TypeVar("T")
@@ -36,6 +37,22 @@ def sleep(seconds: float) -> None:
 def spawn(work: Callable[[], None]) -> Running:
     """Run `work` beside the caller, which goes on at once."""
     return _Greenlet(work) if is_cooperative() else _Thread(work)
+
+
+class TookTooLong(Exception):
+    """A block under `time_limit` did not end in time."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raises TookTooLong inside the block after `seconds`, at its next wait. Without gevent there is no limit."""
+    if not is_cooperative():
+        yield
+        return
+    from gevent import Timeout
+
+    with Timeout(seconds, TookTooLong()):
+        yield
 
 
 class NativeThread:

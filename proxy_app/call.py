@@ -7,7 +7,7 @@ are lower case (the server folds them), names of a reply's headers are as the up
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -87,6 +87,10 @@ class Call:
     received: float = 0.0
     started_at: float = 0.0
     commit_by: float = float("inf")
+
+    def without_body(self) -> Call:
+        """What is still needed once an upstream has committed: a thousand streams must not hold a thousand prompts."""
+        return replace(self, body=b"", asked=replace(self.asked, body=None))
 
     def header(self, name: str) -> str:
         """The first value of a header (lower-case name), or an empty string."""

@@ -15,7 +15,9 @@ from proxy_app.faults import Fault
 
 
 class Court(Protocol):
-    """Who hears how requests went."""
+    """Who hears how requests went, and says what that made of the circuits."""
+
+    def describe(self, access_key_id: str, family: str) -> str: ...
 
     def note_success(self, admission: Pass) -> None: ...
 
@@ -75,6 +77,10 @@ class Pass:
         """Nothing was learned of the upstream: a probe may be made again at once."""
         if self._finish():
             self._court.note_nothing(self)
+
+    def circuit(self) -> str:
+        """What another request of the same key and family would meet now; see `Circuits.describe`."""
+        return self._court.describe(self.name.access_key_id, self.name.family)
 
     def _finish(self) -> bool:
         first, self._done = not self._done, True

@@ -21,6 +21,8 @@ from core.types import BedrockKey, Grant
 log = logging.getLogger(__name__)
 
 _MISS_S = 5.0
+_MOST_MISSES = 10_000
+_UNOPENED_S = 5.0  # a grant that lacks a Bedrock key which could not be opened just now is looked up again soon
 _COOL_OFF_S = 2.0  # asking a database host that has gone silent can take seconds each time
 
 
@@ -34,10 +36,11 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A cached look-up. `grant` None remembers a miss. `expires_at` is unix seconds."""
+    """A cached look-up. `expires_at` is unix seconds. `whole`: every Bedrock key of the grant could be opened."""
 
-    grant: Grant | None
+    grant: Grant
     expires_at: float
+    whole: bool = True
 
 
 class Directory:
@@ -57,7 +60,9 @@ class Directory:
         self._server_secret = server_secret
         self._cache = cache
         self._clock, self._wall = clocks
+        self._misses = Cache[str, bool](_MOST_MISSES, self._clock)  # apart: guesses must not push known keys out
         self._ask_again_at = 0.0
+        self._away = False
         self._fresh_s, self._stale_s = ttl
         self._generation = 0
 
@@ -66,10 +71,10 @@ class Directory:
         if not is_wellformed(access_key):
             raise Unknown
         key_hash = hash_access_key(self._server_secret, access_key)
-        known = self._cache.get(key_hash)
-        if known is None:
-            known = self._look_up(key_hash)
-        if known.grant is None or known.expires_at <= self._wall():
+        if self._misses.get(key_hash):
+            raise Unknown
+        known = self._cache.get(key_hash) or self._look_up(key_hash)
+        if known.expires_at <= self._wall():
             raise Unknown
         return known.grant
 
@@ -77,26 +82,41 @@ class Directory:
         """Nothing cached counts as fresh any more; it still serves while the database is away."""
         self._generation += 1
         self._cache.expire()
-
-    def knows_any(self) -> bool:
-        return len(self._cache) > 0
+        self._misses.expire()
 
     def _look_up(self, key_hash: str) -> Known:
-        now = datetime.fromtimestamp(self._wall(), UTC)
+        """Raises Unknown or Unavailable. What was found while keys changed may be the old answer, and is not kept as fresh."""
         generation = self._generation
         if self._clock() < self._ask_again_at:
             return self._stale(key_hash)
         try:
+            stored = self._ask(key_hash)
+        except DatabaseAway:
+            return self._stale(key_hash)
+        changed = generation != self._generation
+        if stored is None:
+            self._cache.drop(key_hash)
+            self._misses.put(key_hash, True, 0.0 if changed else _MISS_S)
+            raise Unknown
+        known = self._known(stored)
+        fresh_s = self._fresh_s if known.whole else _UNOPENED_S
+        self._cache.put(key_hash, known, 0.0 if changed else fresh_s, self._stale_s)
+        return known
+
+    def _ask(self, key_hash: str) -> StoredGrant | None:
+        """Raises DatabaseAway. While it is away one request at a time finds out whether it is back; the others go on."""
+        if self._away:
+            self._ask_again_at = self._clock() + _COOL_OFF_S
+        now = datetime.fromtimestamp(self._wall(), UTC)
+        try:
             stored = self._database.read(lambda connection: load_grant(connection, key_hash, now))
         except DatabaseAway:
+            self._away = True
             self._ask_again_at = self._clock() + _COOL_OFF_S
-            return self._stale(key_hash)
-        known = Known(None, float("inf")) if stored is None else self._known(stored)
-        fresh_s, stale_s = (_MISS_S, _MISS_S) if stored is None else (self._fresh_s, self._stale_s)
-        if generation != self._generation:  # keys changed while the database was asked: this may be the old answer
-            fresh_s = 0.0
-        self._cache.put(key_hash, known, fresh_s, stale_s)
-        return known
+            raise
+        self._away = False
+        self._ask_again_at = 0.0
+        return stored
 
     def _stale(self, key_hash: str) -> Known:
         known = self._cache.get_stale(key_hash)
@@ -105,12 +125,11 @@ class Directory:
         return known
 
     def _known(self, stored: StoredGrant) -> Known:
-        return Known(self._open(stored), stored.expires_at.timestamp() if stored.expires_at else float("inf"))
-
-    def _open(self, stored: StoredGrant) -> Grant:
-        opened = (self._open_key(each) for each in stored.bedrock_keys)
+        opened = [self._open_key(each) for each in stored.bedrock_keys]
         keys = tuple(key for key in opened if key is not None)
-        return Grant(stored.user_id, stored.access_key_id, stored.strategy, keys)
+        grant = Grant(stored.user_id, stored.access_key_id, stored.strategy, keys)
+        expires_at = stored.expires_at.timestamp() if stored.expires_at else float("inf")
+        return Known(grant, expires_at, whole=len(keys) == len(opened))
 
     def _open_key(self, stored: StoredBedrockKey) -> BedrockKey | None:
         try:

@@ -90,7 +90,7 @@ class UpstreamError(Exception):
     `answer` is the upstream's own answer, whole, when it gave one: it may still be passed on untouched.
     `open_until` (unix seconds) is a reset the upstream announced; `whole_account` says that it holds for every model
     family of the key. `wire` (status, error type) replaces the table's when the client has to learn more of an answer
-    that we must make; `detail` is then its message.
+    that we must make; `detail` is then its message. `notes` are what was tried, for the trace.
     """
 
     def __init__(
@@ -110,7 +110,12 @@ class UpstreamError(Exception):
         self.open_until = open_until
         self.whole_account = whole_account
         self.wire = wire
+        self.notes: tuple[str, ...] = ()
 
     @property
     def policy(self) -> Policy:
         return POLICY[self.fault]
+
+
+class NotAsked(UpstreamError):
+    """Every way to this upstream is closed by a circuit, so it was not asked and may be insisted upon."""

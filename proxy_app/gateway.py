@@ -17,7 +17,7 @@ from proxy_app.call import Call, Outcome, Reply
 from proxy_app.circuits import CircuitName, Circuits, Pass
 from proxy_app.circuits import Refused as Skipped
 from proxy_app.errors import Refused, error_reply
-from proxy_app.faults import POLICY, Fault, UpstreamError
+from proxy_app.faults import POLICY, Fault, NotAsked, UpstreamError
 from proxy_app.providers import Provider
 from proxy_app.upstream_socket import Severed
 
@@ -33,11 +33,15 @@ def route(call: Call, *, bedrock_serves: bool) -> tuple[ProviderName, ...]:
 
 @dataclass(slots=True)
 class Opened:
-    """A reply under way, what is known of it so far, and the Plan's admission that its end will settle (or None)."""
+    """A reply under way, what is known of it so far, and the Plan's admission that its end will settle (or None).
+
+    `fallback` is why the Plan did not serve, once Bedrock was asked in its place.
+    """
 
     reply: Reply
     outcome: Outcome
     admission: Pass | None = None
+    fallback: Fault | None = None
 
 
 class Gateway:
@@ -81,7 +85,7 @@ class Gateway:
                 raise UpstreamError(
                     Fault.BEDROCK_AUTH, "this access key has no working Bedrock key; ask your administrator to attach one"
                 )
-            opened.reply = self._ask(self._bedrock, call, opened)
+            opened.reply = self._ask(self._bedrock, call, opened, insist=True)
         except UpstreamError as error:
             opened.reply = self._own_or_ours(error, call, opened)
 
@@ -109,32 +113,49 @@ class Gateway:
             self._settle_or_hand_on(admitted, opened)
 
     def _settle_or_hand_on(self, admitted: Pass, opened: Opened) -> None:
-        """A probe is settled by the commit, so that nobody waits for the end of its stream; else the stream's end counts."""
-        if opened.reply.streamed and not admitted.is_probe:
+        """A probe is settled by the commit, so that nobody waits for the end of its stream; else the stream's end counts.
+
+        A refusal that is passed on (404, 413, ...) says nothing of the Plan's health: the circuit does not hear of it.
+        """
+        if opened.reply.fault is not None:
+            admitted.failed(opened.reply.fault)
+        elif opened.reply.streamed and not admitted.is_probe:
             opened.admission = admitted
         else:
             admitted.succeeded()
 
     def _fall_back(self, call: Call, opened: Opened, refusal: UpstreamError | None) -> None:
-        """Bedrock; if it cannot, the Plan's own answer, given already or asked for now; if there is none, ours."""
+        """Bedrock, in the Plan's place. `refusal` is what the Plan said to this request; None when it was skipped."""
+        if refusal is not None:
+            opened.outcome.fault = refusal.fault
+        opened.fallback = opened.outcome.fault
         try:
             opened.reply = self._ask(self._bedrock, call, opened)
         except UpstreamError as error:
-            if _is_the_clients_own(error):
-                _close_answer(refusal)
-                opened.reply = self._own_or_ours(error, call, opened)
-                return
-            if refusal is None:
-                refusal = self._last_resort(call, opened)
-            if refusal is not None:
-                opened.reply = self._own_or_ours(refusal, call, opened)
+            self._without_bedrock(call, opened, refusal, error)
         except Severed:
             _close_answer(refusal)
             raise
         else:
-            if refusal is not None:
-                opened.outcome.fault = refusal.fault
             _close_answer(refusal)
+
+    def _without_bedrock(self, call: Call, opened: Opened, refusal: UpstreamError | None, failed: UpstreamError) -> None:
+        """The Plan's own answer, given already or asked for now; before we make one, a Bedrock that was only skipped."""
+        if _is_the_clients_own(failed):
+            _close_answer(refusal)
+            opened.reply = self._own_or_ours(failed, call, opened)
+            return
+        last_word = refusal or self._last_resort(call, opened)
+        if last_word is None:
+            return
+        if last_word.answer is None and isinstance(failed, NotAsked):
+            try:
+                opened.reply = self._ask(self._bedrock, call, opened, insist=True)
+            except UpstreamError:
+                pass  # in the trace; what the client hears is about the Plan
+            else:
+                return
+        opened.reply = self._own_or_ours(last_word, call, opened)
 
     def _last_resort(self, call: Call, opened: Opened) -> UpstreamError | None:
         """The Plan was skipped and Bedrock failed: whatever the Plan says now is the answer. None when it answered well."""
@@ -146,12 +167,15 @@ class Gateway:
         opened.outcome.fault = None
         return None
 
-    def _ask(self, provider: Provider, call: Call, opened: Opened) -> Reply:
+    def _ask(self, provider: Provider, call: Call, opened: Opened, *, insist: bool = False) -> Reply:
         began = self._clock()
         try:
-            reply = provider.open(call)
+            if began >= call.commit_by:
+                raise UpstreamError(_TOO_LATE[provider.name], "no time is left")
+            reply = provider.open(call, insist=insist)
         except UpstreamError as error:
             detail = f" {error.detail}" if error.detail else ""
+            opened.outcome.trace.extend(error.notes)
             opened.outcome.trace.append(f"{provider.name}:{error.fault}{detail}")
             raise
         finally:
@@ -164,7 +188,7 @@ class Gateway:
         opened.outcome.fault = error.fault
         if error.answer is not None:
             return error.answer
-        status, error_type = error.wire or _wire_of(error.fault)
+        status, error_type = error.wire or _wire_of(error.fault, call)
         return error_reply(Refused(status, error_type, _advice(error)), call.request_id)
 
     def _cut(self, call: Call, opened: Opened) -> None:
@@ -203,8 +227,12 @@ def _is_the_clients_own(error: UpstreamError) -> bool:
     return error.fault is Fault.REJECTED and error.answer is not None
 
 
-def _wire_of(fault: Fault) -> tuple[int, str]:
-    policy = POLICY[fault]
+_TOO_LATE = {ProviderName.PLAN: Fault.PLAN_TIMEOUT, ProviderName.BEDROCK: Fault.BEDROCK_TIMEOUT}
+
+
+def _wire_of(fault: Fault, call: Call) -> tuple[int, str]:
+    """The table; a Plan that kept a stream waiting is as good as overloaded, and asking again is free of harm."""
+    policy = POLICY[Fault.PLAN_OVERLOADED if fault is Fault.PLAN_TIMEOUT and call.asked.stream else fault]
     return policy.status, policy.error_type
 
 

@@ -2,13 +2,15 @@
 
 gunicorn sees nothing while the upstream is silent, and while relaying only at the second write after the hang-up: tokens
 would keep burning. So each request watches its client's socket with one libev watcher. Refuses to know HTTP.
-Invariant: a cut never raises into the request's greenlet; it severs the upstream connection, whose wait then ends.
+Invariant: a cut never raises into the request's greenlet; it severs the upstream connection, whose wait then ends, and shuts
+a client's socket that nobody reads any more, so that a write that waits for it ends too.
 """
 
 from __future__ import annotations
 
 import array
 import fcntl
+import select
 import socket
 import termios
 from collections.abc import Iterator
@@ -17,51 +19,70 @@ from typing import Any
 
 from gevent import Timeout, get_hub
 from gevent.event import Event
+from gevent.monkey import get_original
 
+from core.worker import shut_down
 from proxy_app.call import Severable
 
 _READ = 1
+_LOOK_S = 0.25
+_HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 
 
 class LiveCalls:
-    """Every request in flight in this worker; `drain()` cuts them all."""
+    """Every request in flight in this worker; `drain()` cuts them all, and every one that comes later."""
 
     def __init__(self) -> None:
         self._lines: dict[ClientLine, None] = {}
+        self._draining = False
 
     def __len__(self) -> int:
         return len(self._lines)
 
     def add(self, line: ClientLine) -> None:
         self._lines[line] = None
+        if self._draining:
+            line.cut(draining=True)
 
     def remove(self, line: ClientLine) -> None:
         self._lines.pop(line, None)
 
     def drain(self) -> int:
         """Ask every request to end now with a well-formed error. Returns how many there were."""
+        self._draining = True
         lines = list(self._lines)
         for line in lines:
             line.cut(draining=True)
         return len(lines)
 
+    def abandon(self) -> int:
+        """End what did not end by itself: clients that do not read. Returns how many there were."""
+        lines = list(self._lines)
+        for line in lines:
+            line.abandon()
+        return len(lines)
+
 
 class ClientLine:
-    """The `Lifeline` of one request. `close()` it when the request is over, or the watcher leaks."""
+    """The `Lifeline` of one request, from before its body is read. `close()` it at the end, or the watcher leaks."""
 
-    __slots__ = ("_held", "_live", "_pausing", "_watcher", "draining", "gone")
+    __slots__ = ("_client", "_held", "_live", "_pausing", "_watcher", "draining", "gone")
 
     def __init__(self, client: socket.socket | None, live: LiveCalls) -> None:
         self.gone = False
         self.draining = False
+        self._client = client
         self._held: Severable | None = None
         self._live = live
         self._pausing: Event | None = None
         self._watcher: Any = None
         live.add(self)
-        if client is not None and client.fileno() >= 0:
-            self._watcher = get_hub().loop.io(client.fileno(), _READ)
-            self._watcher.start(self._readable, client.fileno())
+
+    def watch(self) -> None:
+        """From now on, with the whole request read, notice that the client goes."""
+        if self._client is not None and self._client.fileno() >= 0:
+            self._watcher = get_hub().loop.io(self._client.fileno(), _READ)
+            self._watcher.start(self._readable, self._client.fileno())
 
     def hold(self, connection: Severable) -> None:
         self._held = connection
@@ -88,6 +109,11 @@ class ClientLine:
         if self._pausing is not None:
             self._pausing.set()
 
+    def abandon(self) -> None:
+        """Say no more to this client: a write that waits for it to read ends now."""
+        if self._client is not None:
+            shut_down(self._client, socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Idempotent."""
         self._live.remove(self)
@@ -100,10 +126,25 @@ class ClientLine:
             self._watcher = None
 
     def _readable(self, fd: int) -> None:
-        """Runs in the hub. Readable without bytes is the end (a half-close counts as gone); bytes are pipelining."""
+        """Runs in the hub. Readable without bytes is the end (a half-close counts as gone); bytes are pipelining.
+
+        Bytes that nobody fetches would wake the watcher for ever: from then on the socket is looked at now and then.
+        """
         self._stop_watching()
         if _bytes_waiting(fd) == 0:
-            self.cut(draining=False)
+            self._lost()
+            return
+        self._watcher = get_hub().loop.timer(_LOOK_S, _LOOK_S)
+        self._watcher.start(self._look, fd)
+
+    def _look(self, fd: int) -> None:
+        if _has_hung_up(fd):
+            self._stop_watching()
+            self._lost()
+
+    def _lost(self) -> None:
+        self.cut(draining=False)
+        self.abandon()
 
 
 def _bytes_waiting(fd: int) -> int:
@@ -114,6 +155,13 @@ def _bytes_waiting(fd: int) -> int:
     except OSError:
         return 0
     return count[0]
+
+
+def _has_hung_up(fd: int) -> bool:
+    """The end is known though bytes wait before it."""
+    poll = get_original("select", "poll")()  # gevent's own must not be called in the hub
+    poll.register(fd, _HUNG_UP)
+    return bool(poll.poll(0))
 
 
 class TookTooLong(Exception):

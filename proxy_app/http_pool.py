@@ -14,14 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import certifi
-import httptools
 from gevent import Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from proxy_app.call import Lifeline
-from proxy_app.upstream_http import AnswerParser, ConnectFailed, NoAnswer, Origin, UpstreamAnswer, UpstreamRequest
-from proxy_app.upstream_socket import Deadlines, Expired, Severed, UpstreamSocket
+from proxy_app.upstream_http import AnswerParser, ConnectFailed, NoAnswer, NotHttp, Origin, UpstreamAnswer, UpstreamRequest
+from proxy_app.upstream_socket import Deadlines, Expired, UpstreamSocket
 
 _IDLE_S = 240.0  # below the 350 s after which NAT gateways and load balancers forget a flow
 
@@ -96,35 +95,30 @@ class HttpPool:
         self._idle.clear()
 
     def _take(self, origin: Origin) -> _Connection | None:
-        """The connection used last (so that surplus ones age out), if it has not idled too long."""
-        idle = self._idle.get(origin)
-        if not idle:
-            return None
+        """The connection used last (so that surplus ones age out), if it has not idled too long and is still open."""
+        idle = self._idle.get(origin, [])
         oldest_useful = self._clock() - _IDLE_S
         while idle and idle[0].idle_since < oldest_useful:
             idle.pop(0).drop()
-        return idle.pop() if idle else None
+        while idle:
+            connection = idle.pop()
+            if connection.socket.is_silent():
+                return connection
+            connection.drop()
+        return None
 
     def _exchange(
         self, connection: _Connection, request: UpstreamRequest, lifeline: Lifeline | None, deadline: float
     ) -> UpstreamAnswer:
         parser = AnswerParser()
-        silent = True
-        connection.tie(lifeline)
         try:
-            connection.socket.send(request.head() + request.body, deadline)
-            while not parser.headers_complete:
-                received = connection.socket.receive(deadline)
-                if not received:
-                    raise NoAnswer("the connection ended before an answer", silent=silent)
-                silent = False
-                parser.parser.feed_data(received)
-        except (OSError, httptools.HttpParserError) as error:
-            connection.drop()
-            raise NoAnswer(type(error).__name__, silent=silent) from error
-        except (NoAnswer, Expired, Severed):
+            connection.tie(lifeline)
+            whole = _send(connection.socket, request, deadline)
+            _receive_head(connection.socket, parser, deadline)
+        except BaseException:
             connection.drop()
             raise
+        parser.reusable = parser.reusable and whole
         return UpstreamAnswer(connection, parser)
 
     def _connect(self, origin: Origin, deadline: float) -> _Connection:
@@ -157,6 +151,32 @@ class HttpPool:
         return self._ssl_context
 
 
+def _send(sock: UpstreamSocket, request: UpstreamRequest, deadline: float) -> bool:
+    """False when the upstream would not take all of it. It may have answered before it closed (a 413, an overload), and
+    what it said then is still there to be read."""
+    try:
+        sock.send(request.head() + request.body, deadline)
+    except OSError:
+        return False
+    return True
+
+
+def _receive_head(sock: UpstreamSocket, parser: AnswerParser, deadline: float) -> None:
+    silent = True
+    while not parser.headers_complete:
+        try:
+            received = sock.receive(deadline)
+        except OSError as error:
+            raise NoAnswer(type(error).__name__, silent=silent) from error
+        if not received:
+            raise NoAnswer("the connection ended before an answer", silent=silent)
+        silent = False
+        try:
+            parser.feed(received)
+        except NotHttp as error:
+            raise NoAnswer(str(error), silent=False) from error
+
+
 def _adopt(opened: HTTPConnection) -> socket.socket:
     """Take the socket out of urllib3's connection, which would close it when collected."""
     sock = opened.sock
@@ -167,9 +187,11 @@ def _adopt(opened: HTTPConnection) -> socket.socket:
 
 
 def _keepalive_options() -> list[tuple[int, int, int]]:
-    """Idle flows through NAT gateways are forgotten after 350 s; probe well before."""
+    """Idle flows through NAT gateways are forgotten after 350 s; probe well before. What was sent and not even acknowledged
+    for 30 s went to a flow that is forgotten: better a fresh connection than the kernel's quarter of an hour."""
     options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
-    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
+    tcp_options = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 30_000))
+    for name, value in tcp_options:
         if hasattr(socket, name):
             options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
     return options

@@ -10,21 +10,28 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 from gunicorn.http.errors import ParseException
 
+from core.threads import sleep
 from core.types import Grant
 from proxy_app.call import Asked, Call, Endpoint, Headers
 from proxy_app.directory import Directory, Unavailable, Unknown
 from proxy_app.errors import Refused
 from proxy_app.hangup import ClientLine, LiveCalls, TookTooLong, time_limit
 
+_SHOWN = re.compile(r"(ak_[0-9A-Za-z]{6})[0-9A-Za-z]{38}\Z")
 _KEYED = re.compile(r"/ak/([^/?#]*)([/?#].*)?\Z", re.DOTALL)
 _ABSOLUTE = re.compile(r"https?://[^/]*", re.IGNORECASE)
 _READ_BYTES = 262_144
+# To undo chunks of one byte each is a lot of work: after so much of it the others get their turn. A sleep of 0 would not do:
+# gevent looks at sockets only after 50 such.
+_READ_CHUNKED_BYTES = 8192
+_TURN_S = 0.02
+_PAUSE_S = 0.001
 _KEY_HEADER = "x-proxy-key"
 
 
@@ -44,6 +51,12 @@ class Arrival:
     @property
     def path(self) -> str:
         return self.target.partition("?")[0]
+
+    @property
+    def key_shown(self) -> str:
+        """As much of the key as may be shown, so that whoever still uses an old one can be found. Empty if it is no key."""
+        shown = _SHOWN.match(self.access_key)
+        return f"key {shown[1]}" if shown else ""
 
 
 class Inbound:
@@ -76,7 +89,7 @@ class Inbound:
     def grant(self, arrival: Arrival) -> Grant:
         """Raises Refused: one and the same 403 for every reason, 503 while the key cannot be looked up."""
         if not any(name == "host" for name, _ in arrival.headers):
-            raise Refused(400, "invalid_request_error", "the request has no Host header", close=True)
+            raise Refused(400, "invalid_request_error", "the request has no Host header; send exactly one", close=True)
         try:
             return self._directory.grant_of(arrival.access_key)
         except Unknown:
@@ -93,9 +106,25 @@ class Inbound:
 
     def call(self, arrival: Arrival, grant: Grant, endpoint: Endpoint) -> Call:
         """Read the body and make the `Call`. Raises Refused; blocks at most for the body's deadline."""
-        body = self._read(arrival)
+        lifeline = ClientLine(_client_socket(arrival.environ), self._live)
+        try:
+            body = self._read(arrival)
+        except BaseException:
+            lifeline.close()
+            raise
+        lifeline.watch()
         asked = _asked(body) if endpoint in (Endpoint.MESSAGES, Endpoint.COUNT_TOKENS) else Asked()
-        received = self._clock()
+        call = self._call(arrival, grant, endpoint, lifeline)
+        commit_by = call.received + self._commit_s if asked.stream else float("inf")
+        return replace(call, body=body, asked=asked, commit_by=commit_by)
+
+    def unread_call(self, arrival: Arrival, grant: Grant, endpoint: Endpoint) -> Call:
+        """What the books say of a request whose body was refused: whose it was. Watches nothing, needs no closing."""
+        lifeline = ClientLine(None, self._live)
+        lifeline.close()
+        return self._call(arrival, grant, endpoint, lifeline)
+
+    def _call(self, arrival: Arrival, grant: Grant, endpoint: Endpoint, lifeline: ClientLine) -> Call:
         return Call(
             request_id=arrival.request_id,
             grant=grant,
@@ -103,13 +132,12 @@ class Inbound:
             method=arrival.method,
             target=arrival.target,
             headers=arrival.headers,
-            body=body,
-            asked=asked,
-            lifeline=ClientLine(_client_socket(arrival.environ), self._live),
+            body=b"",
+            asked=Asked(),
+            lifeline=lifeline,
             started=arrival.started,
-            received=received,
+            received=self._clock(),
             started_at=arrival.started_at,
-            commit_by=received + self._commit_s if asked.stream else float("inf"),
         )
 
     def _read(self, arrival: Arrival) -> bytes:
@@ -122,17 +150,21 @@ class Inbound:
             with time_limit(self._body_timeout_s):
                 return self._read_bounded(arrival.environ["wsgi.input"], int(announced) if announced.isdigit() else None)
         except TookTooLong:
-            raise Refused(408, "timeout_error", "the request body did not arrive in time", close=True) from None
+            raise Refused(408, "timeout_error", "the request body did not arrive in time; try again", close=True) from None
         except (ParseException, OSError, ValueError) as error:
-            raise Refused(400, "invalid_request_error", "the request body is malformed", close=True) from error
+            message = "the request body is malformed or ends early; send all of it in good framing"
+            raise Refused(400, "invalid_request_error", message, close=True) from error
 
     def _read_bounded(self, stream: Any, announced: int | None) -> bytes:
         pieces: list[bytes] = []
-        size = 0
+        size, turn_ends = 0, self._clock() + _TURN_S
         while announced is None or size < announced:
-            piece = stream.read(_READ_BYTES if announced is None else min(_READ_BYTES, announced - size))
+            piece = stream.read(_READ_CHUNKED_BYTES if announced is None else min(_READ_BYTES, announced - size))
             if not piece:
                 break
+            if self._clock() > turn_ends:
+                sleep(_PAUSE_S)
+                turn_ends = self._clock() + _TURN_S
             pieces.append(piece)
             size += len(piece)
             if size > self._max_body_bytes:
@@ -142,7 +174,8 @@ class Inbound:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _too_large(self) -> Refused:
-        return Refused(413, "request_too_large", f"the request body is larger than {self._max_body_bytes} bytes", close=True)
+        message = f"the request body is larger than {self._max_body_bytes} bytes; shorten the conversation"
+        return Refused(413, "request_too_large", message, close=True)
 
 
 def _raw_target(environ: Mapping[str, Any]) -> str:
@@ -203,9 +236,14 @@ def _parse_slowly(body: bytes) -> Any:
     import json
 
     try:
-        return json.loads(body)
+        return json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return None
+
+
+def _no_constant(word: str) -> None:
+    """`NaN` and `Infinity`, which the standard library takes for JSON."""
+    raise ValueError(word)
 
 
 def _is_quota_probe(body: Mapping[str, Any]) -> bool:

@@ -81,10 +81,10 @@ class Recorder:
         except Exception:
             _LOG.exception("a request is recorded, but its sums are not", extra={"request_id": call.request_id})
 
-    def refuse(self, request_id: str, status: int, error_type: str) -> None:
+    def refuse(self, request_id: str, status: int, error_type: str, reason: str = "") -> None:
         """A request that was turned away before it was anybody's: it has a log line, and no place in the ledger."""
         context = {"user_id": "", "access_key_id": "", "provider": "", "status": status, "error_type": error_type}
-        self._access_log.write(request_id, self._wall(), context)
+        self._access_log.write(request_id, self._wall(), {**context, "trace": [reason] if reason else []})
 
     def start(self) -> None:
         """Start the flusher. Spools of workers that died are taken over at once."""

@@ -112,16 +112,23 @@ class Relay:
         outcome = self._opened.outcome
         self._meter.finish()
         outcome.usage = self._meter.usage
-        outcome.confidence = self._meter.confidence
+        outcome.confidence = self._confidence(fault)
         outcome.error_type = error_type or self._meter.error_type or outcome.error_type
         outcome.ended = self._clock()
         if note:
             outcome.trace.append(note)
         if fault is not None:
             outcome.fault = fault
-            outcome.confidence = Confidence.PARTIAL
         self._settle(fault)
         self._recorder.finish(self._call, outcome)
+
+    def _confidence(self, fault: Fault | None) -> Confidence:
+        """Partial as soon as something was cut, also before the answer began: the upstream may have been at work."""
+        outcome = self._opened.outcome
+        was_cut = outcome.provider is None and self._call.lifeline.draining
+        if fault is not None or outcome.fault is Fault.CLIENT_GONE or was_cut:
+            return Confidence.PARTIAL
+        return outcome.confidence if outcome.confidence is Confidence.ESTIMATED else self._meter.confidence
 
     def _settle(self, fault: Fault | None) -> None:
         admission = self._opened.admission
@@ -131,6 +138,7 @@ class Relay:
             admission.neutral()
         elif fault is not None or self._meter.error_type:
             admission.failed(fault or Fault.STREAM_BROKEN)
+            self._opened.outcome.circuit = admission.circuit()
         else:
             admission.succeeded()
 

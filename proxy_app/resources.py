@@ -7,12 +7,13 @@ because Falcon drops a stream unclosed when something raises after it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
 
 import falcon
 import orjson
 
-from proxy_app.call import Call, Endpoint, Headers, Reply
+from proxy_app.call import Call, Endpoint, Headers, Outcome, Reply
 from proxy_app.errors import Refused, error_reply
 from proxy_app.gateway import Opened
 from proxy_app.inbound import Arrival, Inbound
@@ -21,6 +22,11 @@ from proxy_app.recorder import Recorder
 from proxy_app.relay import Relay
 
 REPLY_HEADERS = "proxy.reply_headers"
+REQUEST_ID = "proxy.request_id"
+BOOKED = "proxy.booked"  # a request that failed inside the proxy has its record and its log line already
+_OK = b'{"status":"ok"}'
+
+_BODILESS = (204, 304)  # with these Falcon drops a stream unread and unclosed
 
 Opener = Callable[[Call], Opened]
 
@@ -38,21 +44,51 @@ class Proxied:
 
     def __call__(self, req: falcon.Request, resp: falcon.Response, **_: Any) -> None:
         arrival = self._inbound.arrival(req.env)
-        try:
-            grant = self._inbound.grant(arrival)
-            call = self._inbound.call(arrival, grant, endpoint_of(arrival))
-        except Refused as refused:
-            self._recorder.refuse(arrival.request_id, refused.status, refused.error_type)
-            send(req, resp, error_reply(refused, arrival.request_id), arrival.request_id)
+        req.env[REQUEST_ID] = arrival.request_id
+        if arrival.method == "GET" and arrival.path == "/api/hello":
+            resp.content_type, resp.data = "application/json", _OK
+            return
+        call = self._call(arrival, req, resp)
+        if call is None:
             return
         try:
             opened = self._openers[call.endpoint](call)
-        except BaseException:
+        except BaseException as error:
             call.lifeline.close()
+            if isinstance(error, Exception):
+                self._recorder.finish(call, self._refusal(500, "api_error"))
+                req.env[BOOKED] = True
             raise
         resp.status = status_line(opened.reply)
-        req.env[REPLY_HEADERS] = reply_headers(opened.reply, call.request_id, opened.outcome.fault)
-        resp.stream = Relay(call, opened, self._recorder, self._clock)
+        req.env[REPLY_HEADERS] = reply_headers(opened.reply, call.request_id, opened.fallback)
+        relay = Relay(call.without_body(), opened, self._recorder, self._clock)
+        if opened.reply.status in _BODILESS:
+            with closing(relay):
+                resp.data = b"".join(relay)
+            return
+        resp.stream = relay
+
+    def turned_away(self, request_id: str, status: int, error_type: str, reason: str = "") -> None:
+        """The log line of a request that was nobody's, or that is not one at all. `reason` tells nothing that was sent."""
+        self._recorder.refuse(request_id, status, error_type, reason)
+
+    def _call(self, arrival: Arrival, req: falcon.Request, resp: falcon.Response) -> Call | None:
+        """None when the request went no further; it is answered, and in the books as far as it is known whose it was."""
+        grant = None
+        try:
+            grant = self._inbound.grant(arrival)
+            return self._inbound.call(arrival, grant, endpoint_of(arrival))
+        except Refused as refused:
+            if grant is None:
+                self.turned_away(arrival.request_id, refused.status, refused.error_type, arrival.key_shown)
+            else:
+                unread = self._inbound.unread_call(arrival, grant, endpoint_of(arrival))
+                self._recorder.finish(unread, self._refusal(refused.status, refused.error_type))
+            send(req, resp, error_reply(refused, arrival.request_id), arrival.request_id)
+            return None
+
+    def _refusal(self, status: int, error_type: str) -> Outcome:
+        return Outcome(status=status, error_type=error_type, ended=self._clock())
 
 
 def endpoint_of(arrival: Arrival) -> Endpoint:
@@ -70,8 +106,7 @@ class Health:
     """200 while the process serves; never touches the database."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        resp.content_type = "application/json"
-        resp.data = b'{"status":"ok"}'
+        resp.content_type, resp.data = "application/json", _OK
 
 
 class Ready:
@@ -87,12 +122,12 @@ class Ready:
         resp.data = orjson.dumps({"status": state.word} | ({"reason": state.reason} if state.reason else {}))
 
 
-def reply_headers(reply: Reply, request_id: str, fault: str | None) -> Headers:
+def reply_headers(reply: Reply, request_id: str, fallback: str | None) -> Headers:
     own = [("x-proxy-request-id", request_id)]
     if reply.provider is not None:
         own.append(("x-proxy-provider", reply.provider.value))
-        if reply.provider == "bedrock" and fault is not None:
-            own.append(("x-proxy-fallback", str(fault)))
+        if reply.provider == "bedrock" and fallback is not None:
+            own.append(("x-proxy-fallback", str(fallback)))
     return (*reply.headers, *own)
 
 

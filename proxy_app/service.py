@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.db import Database
+from core.heartbeat import Heartbeat
 from core.revision import Kind, Tick
 from core.threads import sleep, spawn
+from proxy_app.call import Headers
 from proxy_app.circuit_sharing import CircuitSharing
 from proxy_app.directory import Directory
 from proxy_app.hangup import LiveCalls
@@ -24,6 +26,8 @@ from proxy_app.recorder import Recorder
 log = logging.getLogger(__name__)
 
 _WATCH_S = 0.2
+_LAST_WORDS_S = 2.0  # for a client that reads slowly to take the error event
+_PUBLISH_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,9 @@ class Parts:
     tick: Tick
     database: Database
     readiness: Readiness
+    heartbeat: Heartbeat
+    close_admin: Callable[[], None]
+    unreadable: Callable[[int, str], tuple[str, Headers, bytes]]
 
 
 class Service:
@@ -59,41 +66,58 @@ class Service:
         parts.tick.listen(self._changed)
         parts.tick.start()
         parts.recorder.start()
-        parts.readiness.started()
+        parts.heartbeat.start()
         spawn(self._share_circuits)
         spawn(lambda: self._watch(is_alive))
 
+    def unreadable(self, status: int, reason: str) -> tuple[str, Headers, bytes]:
+        """For the server: what it says to bytes that are no request. See `ProxyApp.unreadable`."""
+        return self._parts.unreadable(status, reason)
+
     def _changed(self, kind: Kind) -> None:
+        """The tick's first look reports every kind: only then has this worker seen its database, and is ready."""
+        self._parts.readiness.started()
         if kind == "grants":
             self._parts.directory.refresh()
 
     def _share_circuits(self) -> None:
-        """What changed here goes out before what changed elsewhere comes in; one greenlet does both, and never gives up."""
+        """What changed here goes out before what changed elsewhere comes in; one greenlet does both, and never gives up.
+
+        The first look is at once: a worker that starts must not ask what its predecessor knew to be exhausted.
+        """
         while not self._closing:
-            sleep(self._tick_s)
             try:
                 self._parts.sharing.publish()
                 self._parts.sharing.absorb()
             except Exception:
                 log.exception("circuits could not be shared")
+            sleep(self._tick_s)
 
     def _watch(self, is_alive: Callable[[], bool]) -> None:
         while is_alive():
             sleep(_WATCH_S)
         self._parts.readiness.draining()
-        left_s = self._drain_s
-        while left_s > 0 and len(self._parts.live):
-            sleep(_WATCH_S)
-            left_s -= _WATCH_S
+        sleep(self._drain_s)  # the process ends before that when nothing is under way any more
         ended = self._parts.live.drain()
-        log.info("drained", extra={"context": {"streams_ended": ended}})
+        sleep(_LAST_WORDS_S)
+        abandoned = self._parts.live.abandon()
+        log.info("drained", extra={"context": {"calls_ended": ended, "calls_abandoned": abandoned}})
 
     def close(self) -> None:
-        """The worker's last act; bounded by the recorder's 5 s."""
+        """The worker's last act, within seconds also when the database is silent: the recorder's 5 and two more."""
         self._closing = True
         parts = self._parts
-        parts.tick.stop()
         parts.recorder.close()
-        parts.sharing.publish()
+        parts.tick.stop()
+        spawn(self._publish).stop(_PUBLISH_S)
+        parts.heartbeat.stop()
+        parts.close_admin()
         parts.pool.close()
         parts.database.close()
+        log.info("stopped", extra={"context": {"calls_left": len(parts.live)}})
+
+    def _publish(self) -> None:
+        try:
+            self._parts.sharing.publish()
+        except Exception:
+            log.exception("circuits could not be shared")

@@ -6,9 +6,10 @@ to the Plan; for a `bedrock_only` grant nothing at all is sent there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from typing import Any
-from urllib.parse import unquote
+from typing import Any, TypeGuard
+from urllib.parse import parse_qs, unquote
 
 import orjson
 
@@ -18,7 +19,7 @@ from proxy_app.bedrock.models import ModelCatalogue, path_segment
 from proxy_app.bedrock.repair import CannotServe
 from proxy_app.call import BytesBody, Call, Headers, Outcome, Reply
 from proxy_app.errors import Refused, error_reply
-from proxy_app.faults import UpstreamError
+from proxy_app.faults import Fault, UpstreamError
 from proxy_app.gateway import Opened
 from proxy_app.providers.bedrock_wire import BedrockEndpoint, read_whole
 from proxy_app.providers.plan import PlanProvider
@@ -45,67 +46,75 @@ class SideCalls:
 
     def count_tokens(self, call: Call) -> Opened:
         """The Plan's count, else Bedrock's, else an estimate that says so."""
-        opened = self._from_plan(call)
-        if opened is not None:
-            return opened
         trace: list[str] = []
-        counted = self._count_on_bedrock(call, trace)
+        try:
+            opened = self._from_plan(call, trace)
+            if _serves(opened):
+                return opened
+            counted = self._count_on_bedrock(call, trace)
+        except Severed:
+            return _cut(call)
+        _drop(opened)
         if counted is not None:
             return _opened(call, {"input_tokens": counted}, ProviderName.BEDROCK, trace)
         if call.asked.body is None:
-            return _refused(call, Refused(400, "invalid_request_error", "the request body is not a JSON object"))
+            return _refused(call, Refused(400, "invalid_request_error", "the request body is not a JSON object"), trace)
         trace.append("estimated")
         estimate = {"input_tokens": estimate_input_tokens(call.asked.body)}
-        opened = _opened(call, estimate, None, trace, (("x-proxy-estimated", "true"),))
-        opened.outcome.confidence = Confidence.ESTIMATED
-        return opened
+        estimated = _opened(call, estimate, None, trace, (("x-proxy-estimated", "true"),))
+        estimated.outcome.confidence = Confidence.ESTIMATED
+        return estimated
 
     def models(self, call: Call) -> Opened:
         """The Plan's list, else what this grant can reach on Bedrock, in Anthropic's shape."""
-        opened = self._from_plan(call)
-        if opened is not None:
+        trace: list[str] = []
+        try:
+            opened = self._from_plan(call, trace)
+        except Severed:
+            return _cut(call)
+        if _serves(opened):
             return opened
         rows = self._reachable(call)
-        path, _, _ = call.target.partition("?")
+        if not rows and call.grant.strategy is not Strategy.BEDROCK_ONLY:
+            return opened or _refused(call, _PLAN_AWAY, trace)  # an empty list would say that there are no models
+        _drop(opened)
+        path, _, query = call.target.partition("?")
         if path == "/v1/models":
-            ids = [row["id"] for row in rows]
-            listed = {"data": rows, "has_more": False, "first_id": ids[0] if ids else None, "last_id": ids[-1] if ids else None}
-            return _opened(call, listed, ProviderName.BEDROCK, [])
+            return _opened(call, _page(rows, query), ProviderName.BEDROCK, trace)
         wanted = unquote(path.removeprefix("/v1/models/"))
-        found = next((row for row in rows if row["id"] == wanted), None)
+        found = next((row for row in rows if row["id"] in (wanted, self._catalogue.canonical(wanted))), None)
         if found is None:
-            return _refused(call, Refused(404, "not_found_error", "there is no such model"))
-        return _opened(call, found, ProviderName.BEDROCK, [])
+            return _refused(call, Refused(404, "not_found_error", "there is no such model"), trace)
+        return _opened(call, found, ProviderName.BEDROCK, trace)
 
     def pass_through(self, call: Call) -> Opened:
         """Any other path: the Plan, untouched, no fallback."""
         if call.grant.strategy is Strategy.BEDROCK_ONLY:
-            return _refused(call, Refused(404, "not_found_error", "this access key uses Bedrock only, which has no such path"))
-        opened = self._ask_plan(call)
-        return opened or _refused(call, Refused(529, "overloaded_error", "the Plan cannot be reached; try again shortly"))
+            return _refused(
+                call, Refused(404, "not_found_error", "this access key uses Bedrock only, which has no such path"), []
+            )
+        trace: list[str] = []
+        try:
+            return self._ask_plan(call, trace) or _refused(call, _PLAN_AWAY, trace)
+        except Severed:
+            return _cut(call)
 
-    def _from_plan(self, call: Call) -> Opened | None:
-        """The Plan's answer, unless it is skipped or its own trouble (overload, limits, silence) keeps it from answering."""
-        if call.grant.strategy is Strategy.BEDROCK_ONLY:
-            return None
-        opened = self._ask_plan(call)
-        if opened is None or opened.reply.status >= 500 or opened.reply.status in (402, 408, 429):
-            if opened is not None:
-                opened.reply.body.close()
-            return None
-        return opened
+    def _from_plan(self, call: Call, trace: list[str]) -> Opened | None:
+        """What the Plan answers, good or bad; None when it is skipped or gave no answer."""
+        return None if call.grant.strategy is Strategy.BEDROCK_ONLY else self._ask_plan(call, trace)
 
-    def _ask_plan(self, call: Call) -> Opened | None:
-        outcome = Outcome()
+    def _ask_plan(self, call: Call, trace: list[str]) -> Opened | None:
+        outcome = Outcome(trace=trace)
         began = self._clock()
         try:
             reply = self._plan.open(call)
         except UpstreamError as error:
+            trace.append(f"plan:{error.fault}")
             if error.answer is None:
                 return None
             reply = error.answer
-        except Severed:
-            return _refused(call, Refused(499, "client_gone", "the client has gone", close=True))
+        else:
+            trace.append(f"plan:{reply.status}")
         outcome.upstream_wait = self._clock() - began
         outcome.provider = reply.provider
         outcome.status = reply.status
@@ -116,38 +125,78 @@ class SideCalls:
     def _count_on_bedrock(self, call: Call, trace: list[str]) -> int | None:
         if call.asked.body is None:
             return None
-        for key in call.grant.usable_bedrock_keys:
+        deadline = self._clock() + self._timeout_s
+        for key in _bedrock_keys(call):
             model_id = self._catalogue.count_tokens_model(call.asked.model, key.region)
             if model_id is None:
                 continue
             try:
-                return self._ask_bedrock(call, key, model_id, call.asked.body)
-            except (UpstreamError, ConnectFailed, NoAnswer, Expired, BodyBroken, CannotServe, ValueError) as error:
+                return self._ask_bedrock(call, key, model_id, deadline)
+            except _NOT_COUNTED as error:
                 trace.append(f"bedrock:count failed({type(error).__name__})")
         return None
 
-    def _ask_bedrock(self, call: Call, key: BedrockKey, model_id: str, body: Mapping[str, Any]) -> int:
-        """Raises ValueError when Bedrock gives no count."""
-        payload = count_tokens_body(body, self._catalogue.capabilities(call.asked.model))
-        deadline = self._clock() + self._timeout_s
+    def _ask_bedrock(self, call: Call, key: BedrockKey, model_id: str, deadline: float) -> int:
+        """Raises one of _NOT_COUNTED when Bedrock gives no count."""
+        payload = count_tokens_body(call.asked.body or {}, self._catalogue.capabilities(call.asked.model))
         answer = self._bedrock.post(key, f"/model/{path_segment(model_id)}/count-tokens", payload, call.lifeline, deadline)
         try:
             text = read_whole(answer, deadline)
         finally:
             answer.close()
-        counted = orjson.loads(text).get("inputTokens") if answer.status == 200 else None
+        parsed = orjson.loads(text) if answer.status == 200 else None
+        counted = parsed.get("inputTokens") if isinstance(parsed, dict) else None
         if not isinstance(counted, int):
             raise ValueError(f"HTTP {answer.status}")
         return counted
 
     def _reachable(self, call: Call) -> list[dict[str, str]]:
         names: dict[str, str] = {}
-        for key in call.grant.usable_bedrock_keys:
+        for key in _bedrock_keys(call):
             names.update(self._catalogue.served_by(key.region, key.residency))
         return [
             {"type": "model", "id": model, "display_name": name, "created_at": "1970-01-01T00:00:00Z"}
             for model, name in names.items()
         ]
+
+
+_PLAN_AWAY = Refused(529, "overloaded_error", "the Plan cannot be reached; try again shortly")
+_RESTARTING = Refused(529, "overloaded_error", "this server is restarting; try again", close=True, retry_after_s=1)
+_NOT_COUNTED = (ConnectFailed, NoAnswer, Expired, BodyBroken, CannotServe, ValueError, RecursionError)
+_DEFAULT_PAGE, _LARGEST_PAGE = 20, 1000
+
+
+def _serves(opened: Opened | None) -> TypeGuard[Opened]:
+    """Whether the Plan answered, be it with a refusal; its own trouble (overload, limits, silence) is no answer."""
+    return opened is not None and opened.reply.status < 500 and opened.reply.status not in (402, 408, 429)
+
+
+def _drop(opened: Opened | None) -> None:
+    if opened is not None:
+        opened.reply.body.close()
+
+
+def _bedrock_keys(call: Call) -> tuple[BedrockKey, ...]:
+    return () if call.grant.strategy is Strategy.PLAN_ONLY else call.grant.usable_bedrock_keys
+
+
+def _page(rows: list[dict[str, str]], query: str) -> dict[str, Any]:
+    """Anthropic's paging: `limit`, and `after_id` or `before_id`."""
+    asked = {name: values[-1] for name, values in parse_qs(query).items()}
+    places = {row["id"]: place for place, row in enumerate(rows)}
+    limit = int(asked["limit"]) if re.fullmatch(r"\d{1,4}", asked.get("limit", "")) else _DEFAULT_PAGE
+    limit = min(max(limit, 1), _LARGEST_PAGE)
+    if asked.get("before_id") in places:
+        end = places[asked["before_id"]]
+        start = max(0, end - limit)
+        more = start > 0
+    else:
+        start = places.get(asked.get("after_id", ""), -1) + 1
+        end = min(start + limit, len(rows))
+        more = end < len(rows)
+    shown = rows[start:end]
+    ids = [row["id"] for row in shown]
+    return {"data": shown, "has_more": more, "first_id": ids[0] if ids else None, "last_id": ids[-1] if ids else None}
 
 
 def _opened(
@@ -158,5 +207,15 @@ def _opened(
     return Opened(Reply(200, headers, BytesBody(body), provider), Outcome(provider=provider, status=200, trace=trace))
 
 
-def _refused(call: Call, refused: Refused) -> Opened:
-    return Opened(error_reply(refused, call.request_id), Outcome(status=refused.status, error_type=refused.error_type))
+def _cut(call: Call) -> Opened:
+    """The client has gone, or this server is about to end."""
+    if not call.lifeline.gone:
+        return _refused(call, _RESTARTING, [])
+    opened = _refused(call, Refused(499, "client_gone", "the client has gone", close=True), [])
+    opened.outcome.fault = Fault.CLIENT_GONE
+    return opened
+
+
+def _refused(call: Call, refused: Refused, trace: list[str]) -> Opened:
+    outcome = Outcome(status=refused.status, error_type=refused.error_type, trace=trace)
+    return Opened(error_reply(refused, call.request_id), outcome)

@@ -16,6 +16,8 @@ import httptools
 from proxy_app.call import Headers
 from proxy_app.upstream_socket import UpstreamSocket
 
+_LONGEST_HEAD = 256 * 1024
+
 
 class ConnectFailed(Exception):
     """No connection: refused, unknown name, TLS failure, or not within the connect timeout."""
@@ -51,7 +53,8 @@ class Origin:
     @property
     def authority(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port in (80, 443) else f"{host}:{self.port}"
+        usual = 443 if self.scheme == "https" else 80
+        return host if self.port == usual else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,49 +75,104 @@ class UpstreamRequest:
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-class AnswerParser:
-    """httptools' callbacks for one answer. Interim (1xx) heads are passed over."""
+class NotHttp(Exception):
+    """These bytes are no HTTP answer that this side can read."""
 
-    __slots__ = ("body", "complete", "headers", "headers_complete", "parser", "reason", "status", "surplus")
+
+class AnswerParser:
+    """One answer, fed as its bytes come. Interim (1xx) heads are passed over, trailers too (they are hop-by-hop).
+
+    What follows a complete answer is not part of it and not read: it only makes the connection unfit for another one.
+    """
+
+    __slots__ = (
+        "_head_bytes",
+        "_parser",
+        "body",
+        "broken",
+        "complete",
+        "headers",
+        "headers_complete",
+        "reason",
+        "reusable",
+        "status",
+    )
 
     def __init__(self) -> None:
-        self.parser = httptools.HttpResponseParser(self)
+        self._parser = httptools.HttpResponseParser(self)
+        self._head_bytes = 0
         self.status = 0
         self.reason = ""
         self.headers: list[tuple[str, str]] = []
         self.body: list[bytes] = []
         self.headers_complete = False
         self.complete = False
-        self.surplus = False
+        self.broken = ""
+        self.reusable = False
+
+    def feed(self, received: bytes) -> None:
+        """Raises NotHttp before the head is whole; after that `broken` says why the body cannot be read any further."""
+        if not self.headers_complete:
+            self._head_bytes += len(received)
+        try:
+            self._parser.feed_data(received)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._fail(type(error).__name__)
+        if not self.headers_complete and self._head_bytes > _LONGEST_HEAD:
+            raise NotHttp(f"no end of the head within {_LONGEST_HEAD} bytes")
+
+    def end(self) -> None:
+        """The upstream closed after a whole head: the regular end of a body that nothing else frames, else its breach."""
+        if self._values("content-length") or "chunked" in self._codings():
+            self.broken = self.broken or "the connection ended inside the body"
+        else:
+            self.complete = not self.broken
 
     def on_message_begin(self) -> None:
-        self.surplus = self.complete
+        if self.complete:
+            self.reusable = False
 
     def on_status(self, text: bytes) -> None:
-        self.reason += text.decode("latin-1")
+        if not self.complete:
+            self.reason += text.decode("latin-1")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.headers_complete:  # what comes later is a trailer, which is hop-by-hop here
-            self.headers.append((name.decode("latin-1"), value.decode("latin-1")))
+        if not self.headers_complete:
+            self.headers.append((name.decode("latin-1"), value.decode("latin-1").strip(" \t")))
 
     def on_headers_complete(self) -> None:
-        self.status = self.parser.get_status_code()
-        if self.status >= 200:
-            self.headers_complete = True
+        if self.complete:
+            return
+        if not self._codings() <= {"chunked", "identity"}:  # the field is not passed on, so the body would be unreadable
+            raise NotHttp("a transfer coding that was not asked for")
+        self.status = self._parser.get_status_code()
+        self.headers_complete = self.status >= 200
 
     def on_body(self, chunk: bytes) -> None:
-        self.body.append(chunk)
+        if not self.complete:
+            self.body.append(chunk)
 
     def on_message_complete(self) -> None:
+        if self.complete:
+            return
         if self.headers_complete:
             self.complete = True
+            self.reusable = self._parser.should_keep_alive()  # the parser forgets it when this callback returns
         else:
             self.headers.clear()
             self.reason = ""
 
-    def framed_by_close(self) -> bool:
-        names = {name.lower() for name, _ in self.headers}
-        return self.headers_complete and not names & {"content-length", "transfer-encoding"}
+    def _fail(self, why: str) -> None:
+        if not self.headers_complete:
+            raise NotHttp(why)
+        self.reusable = False
+        self.broken = "" if self.complete else why
+
+    def _codings(self) -> set[str]:
+        return {coding.strip().lower() for value in self._values("transfer-encoding") for coding in value.split(",")}
+
+    def _values(self, wanted: str) -> list[str]:
+        return [value for name, value in self.headers if name.lower() == wanted]
 
 
 class Connection(Protocol):
@@ -157,6 +215,8 @@ class UpstreamAnswer:
         """
         parser = self._parser
         while not parser.body and not parser.complete:
+            if parser.broken:
+                raise BodyBroken(parser.broken)
             self._receive(parser, deadline)
         if parser.complete and self._connection is not None:
             self._release()
@@ -179,20 +239,18 @@ class UpstreamAnswer:
             raise BodyBroken("the answer was closed")
         try:
             received = self._connection.socket.receive(deadline)
-            if received:
-                parser.parser.feed_data(received)
-        except (OSError, httptools.HttpParserError) as error:
+        except OSError as error:
             raise BodyBroken(type(error).__name__) from error
-        if not received:
-            if not parser.framed_by_close():
-                raise BodyBroken("the connection ended inside the body")
-            parser.complete = True
+        if received:
+            parser.feed(received)
+        else:
+            parser.end()
 
     def _release(self) -> None:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        if self._parser.parser.should_keep_alive() and not self._parser.surplus and not self._parser.framed_by_close():
+        if self._parser.reusable:
             connection.give_back()
         else:
             connection.drop()

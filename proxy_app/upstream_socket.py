@@ -9,6 +9,7 @@ exception is only ever raised into a wait of this class, never into code that ke
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 from collections.abc import Callable
@@ -16,11 +17,15 @@ from typing import Any
 
 from gevent import get_hub, sleep, spawn
 from gevent.hub import Waiter
+from gevent.monkey import get_original
 
 _READ, _WRITE = 1, 2
 _RECV_BYTES = 65_536
 _WANTS_READ = (BlockingIOError, ssl.SSLWantReadError)
 _WANTS_WRITE = (BlockingIOError, ssl.SSLWantWriteError)
+
+
+_Poll: Any = get_original("select", "poll")  # gevent's own costs a trip through the hub; asked with 0 s, this one never waits
 
 
 class Expired(Exception):
@@ -88,6 +93,8 @@ class UpstreamSocket:
         if self._drained and not self._tls:
             self._wait(self._reader, deadline)
         while True:
+            if self.severed:
+                raise Severed
             try:
                 received = self._sock.recv(_RECV_BYTES)
             except _WANTS_READ:
@@ -110,6 +117,13 @@ class UpstreamSocket:
                 self._wait(self._write_watcher(), deadline)
             except ssl.SSLWantReadError:
                 self._wait(self._reader, deadline)
+
+    def is_silent(self) -> bool:
+        """Nothing waits to be read, not even an end. On a connection between two exchanges anything else means that it is
+        of no use: closed, or about to be (an unasked 408 would be taken for the next request's answer)."""
+        poll = _Poll()
+        poll.register(self._sock.fileno(), select.POLLIN)
+        return not poll.poll(0) and not (isinstance(self._sock, ssl.SSLSocket) and self._sock.pending())
 
     def sever(self) -> None:
         """End the wait under way, and every later one. Safe from a hub callback and from any greenlet."""

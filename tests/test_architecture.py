@@ -27,6 +27,7 @@ DOORS = {
     "boto3": ("core/secrets.py", "core/crypto.py"),
     "botocore": ("core/secrets.py", "core/crypto.py", "proxy_app/bedrock/wire.py"),
     "jinja2": ("admin_app/pages.py",),
+    "itsdangerous": ("admin_app/session.py",),
     "bcrypt": ("core/crypto.py",),
     "cryptography": ("core/crypto.py",),
     "gunicorn": ("core/worker.py", "proxy_app/inbound.py", "gunicorn.conf.py"),

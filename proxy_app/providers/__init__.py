@@ -6,7 +6,8 @@ then nothing has reached the client; after it, falling back is impossible by con
 always Anthropic's wire, whatever the upstream speaks; nothing above a provider branches on which one it was.
 
 `open` raises `UpstreamError` when the upstream did not serve, carrying the upstream's own answer if there was one, and
-nothing else but `Severed` (the client has gone, or the worker drains).
+nothing else but `Severed` (the client has gone, or the worker drains). An upstream with circuits of its own uses them to
+choose among its ways; when they close every one it raises `NotAsked`, unless the caller insists because nobody else is left.
 """
 
 from __future__ import annotations
@@ -29,5 +30,8 @@ class Provider(Protocol):
     def serves(self, call: Call) -> bool:
         """Whether this upstream could answer such a call at all. Pure."""
 
-    def open(self, call: Call) -> Reply:
-        """An answer already under way, or UpstreamError. Blocks its greenlet; bounded by the settings' time limits."""
+    def open(self, call: Call, *, insist: bool = False) -> Reply:
+        """An answer already under way, or UpstreamError. Blocks its greenlet; bounded by the settings' time limits.
+
+        `insist`: no circuit may keep this upstream from being asked.
+        """

@@ -3,6 +3,7 @@
 Tries the user's Bedrock keys and, for each, the model ids that region and residency allow, in order, until one commits or a
 fault says that another try would be useless or would be paid twice. The translation itself is in `proxy_app.bedrock`, pure;
 here is the I/O and the order. Bedrock's own 401 and 403 never get past this file: Claude Code would drop its login.
+Circuits choose among keys and ids; when they close every one, `NotAsked` says so, unless the caller insists.
 """
 
 from __future__ import annotations
@@ -20,18 +21,23 @@ from proxy_app.bedrock.wire import StreamTranslator, WireError, as_message
 from proxy_app.call import BytesBody, Call, Endpoint, Reply
 from proxy_app.circuits import CircuitName, Circuits, Pass, Refused
 from proxy_app.errors import upstream_error_reply
-from proxy_app.faults import Fault, UpstreamError
+from proxy_app.faults import Fault, NotAsked, UpstreamError
 from proxy_app.providers.bedrock_wire import BedrockBody, BedrockEndpoint, BedrockLimits, read_whole
 from proxy_app.upstream_http import BodyBroken, ConnectFailed, NoAnswer, UpstreamAnswer
 from proxy_app.upstream_socket import Expired
 
 _MAX_BODY_BYTES = 20 * 1000 * 1000
 _NEXT_MODEL_ID = frozenset({Kind.THROTTLED, Kind.INVALID_IDENTIFIER, Kind.ON_DEMAND, Kind.NOT_ENTITLED})
-_NEXT_KEY = _NEXT_MODEL_ID | {Kind.AUTH, Kind.QUOTA_DAY}
+_NEXT_KEY = _NEXT_MODEL_ID | {
+    Kind.AUTH, Kind.QUOTA_DAY, Kind.OVERLOADED, Kind.INTERNAL, Kind.USE_CASE_FORM, Kind.DATA_RETENTION,
+}  # fmt: skip
 _FOR_ADMINS = frozenset({Kind.AUTH, Kind.NOT_ENTITLED, Kind.USE_CASE_FORM, Kind.DATA_RETENTION})
+_LASTING = frozenset({Kind.INVALID_IDENTIFIER, Kind.ON_DEMAND, Kind.NOT_ENTITLED, Kind.AUTH})
+_MOST_REMEMBERED = 10_000
 _DAY_S = 86_400.0
 
-KeyRefused = Callable[[str, BedrockFault], None]
+_Admit = Callable[[CircuitName], Pass | Refused]
+KeyRefused = Callable[[str, BedrockFault, bool], None]
 
 
 @dataclass(slots=True)
@@ -47,7 +53,11 @@ class _Attempt:
 
 
 class BedrockProvider:
-    """See `proxy_app.providers.Provider`. `key_refused` hears of what an administrator must mend; it must not block."""
+    """See `proxy_app.providers.Provider`.
+
+    `key_refused(key id, fault, unusable)` hears of what an administrator must mend; it must not block. `unusable`: AWS
+    refused the key itself, or all that it was asked for so far.
+    """
 
     name = ProviderName.BEDROCK
     metered = True
@@ -68,58 +78,92 @@ class BedrockProvider:
         self._clock, self._wall = clocks
         self._key_refused = key_refused
         self._winners: dict[tuple[str, str], str] = {}
+        self._proven: set[str] = set()
 
     def serves(self, call: Call) -> bool:
         return call.endpoint is Endpoint.MESSAGES and bool(call.grant.usable_bedrock_keys)
 
-    def open(self, call: Call) -> Reply:
+    def open(self, call: Call, *, insist: bool = False) -> Reply:
         if call.asked.body is None:
             raise UpstreamError(Fault.REJECTED, "the request body must be a JSON object", wire=(400, "invalid_request_error"))
         attempt = _Attempt(call, call.asked.body, _betas(call))
-        for key in call.grant.usable_bedrock_keys:
-            reply = self._try_key(attempt, key)
-            if reply is not None:
-                return replace(reply, notes=tuple(attempt.notes), bedrock_key_id=key.id)
-        raise attempt.last or UpstreamError(Fault.BEDROCK_UNSUPPORTED, f"Bedrock has no model for {call.asked.model!r}")
+        try:
+            return replace(self._served(attempt, insist), notes=tuple(attempt.notes))
+        except UpstreamError as error:
+            error.notes = tuple(attempt.notes)
+            raise
 
-    def _try_key(self, attempt: _Attempt, key: BedrockKey) -> Reply | None:
+    def _served(self, attempt: _Attempt, insist: bool) -> Reply:
+        reply = self._try_keys(attempt, self._circuits.admit)
+        if reply is None and insist and isinstance(attempt.last, NotAsked):
+            reply = self._try_keys(attempt, self._circuits.insist)
+        if reply is None:
+            model = attempt.call.asked.model
+            raise attempt.last or UpstreamError(Fault.BEDROCK_UNSUPPORTED, f"Bedrock has no model for {model!r}")
+        return reply
+
+    def _try_keys(self, attempt: _Attempt, admit: _Admit) -> Reply | None:
+        """None when no key served; `attempt.last` then says why."""
+        for key in attempt.call.grant.usable_bedrock_keys:
+            reply = self._try_key(attempt, key, admit)
+            if reply is not None:
+                return replace(reply, bedrock_key_id=key.id)
+        return None
+
+    def _try_key(self, attempt: _Attempt, key: BedrockKey, admit: _Admit) -> Reply | None:
         """None when another key may do better; `attempt.last` then says why this one did not."""
+        refusals: list[BedrockFault] = []
         for model_id in self._model_ids(attempt.call.asked.model, key):
-            name = CircuitName(key.id, ProviderName.BEDROCK, f"{key.region}/{model_id}")
-            admitted = self._circuits.admit(name)
+            if attempt.last is not None and self._clock() >= attempt.call.commit_by:
+                raise attempt.last
+            admitted = admit(CircuitName(key.id, ProviderName.BEDROCK, f"{key.region}/{model_id}"))
             if isinstance(admitted, Refused):
                 attempt.notes.append(f"bedrock:skipped({admitted.reason})")
-                attempt.last = attempt.last or UpstreamError(admitted.fault or Fault.BEDROCK_THROTTLED, admitted.reason)
+                attempt.last = attempt.last or NotAsked(admitted.fault or Fault.BEDROCK_THROTTLED, admitted.reason)
                 continue
             try:
                 reply = self._with_corrections(attempt, key, model_id)
             except BedrockFault as error:
-                self._note(attempt, admitted, key, model_id, error)
+                refusals.append(error)
+                self._note(attempt, admitted, model_id, error)
                 if not _another_id_may_serve(error, model_id):
                     break
             except UpstreamError as error:
                 admitted.failed(error.fault)
-                raise
+                attempt.last = error
+                if error.fault is not Fault.BEDROCK_UNREACHABLE:
+                    raise
+                break  # another key may be of another region
             except BaseException:
                 admitted.neutral()
                 raise
             else:
                 admitted.succeeded()
-                self._remember(key, attempt.call.asked.model, model_id)
+                self._remember(key, attempt.call.asked.model, model_id, refusals)
                 return reply
+        self._conclude(attempt, key, refusals)
         return None
 
-    def _note(self, attempt: _Attempt, admitted: Pass, key: BedrockKey, model_id: str, error: BedrockFault) -> None:
-        """Book a refusal; raise it when no other key could change it."""
+    def _note(self, attempt: _Attempt, admitted: Pass, model_id: str, error: BedrockFault) -> None:
         fault = fault_of(error.kind)
         admitted.failed(fault, self._next_midnight() if error.kind is Kind.QUOTA_DAY else None)
         attempt.notes.append(f"bedrock:{error.kind.value}({model_id})")
-        if error.kind in _FOR_ADMINS:
-            self._key_refused(key.id, error)
         answer = upstream_error_reply(error.status, error.error_type, error.message, attempt.call.request_id)
         attempt.last = UpstreamError(fault, error.kind.value, answer=replace(answer, provider=ProviderName.BEDROCK, fault=fault))
-        if error.kind not in _NEXT_KEY:
-            raise attempt.last from error
+
+    def _conclude(self, attempt: _Attempt, key: BedrockKey, refusals: list[BedrockFault]) -> None:
+        """This key did not serve. Tell administrators what they must mend; raise when no other key could change it.
+
+        A 403 about one model does not make a key unusable that was seen serving another.
+        """
+        if not refusals:
+            return
+        final = refusals[-1]
+        if final.kind in _FOR_ADMINS:
+            is_refused = final.kind is Kind.AUTH or (final.kind is Kind.NOT_ENTITLED and key.id not in self._proven)
+            self._key_refused(key.id, final, is_refused)
+        if final.kind not in _NEXT_KEY and attempt.last is not None:
+            raise attempt.last from final
 
     def _with_corrections(self, attempt: _Attempt, key: BedrockKey, model_id: str) -> Reply:
         """Send; on a 400 that names what it dislikes, drop that and send once more, at most once per class."""
@@ -145,9 +189,7 @@ class BedrockProvider:
         return repaired
 
     def _invoke(self, call: Call, key: BedrockKey, model_id: str, repaired: Repaired) -> Reply:
-        payload = serialise(repaired.body)
-        if len(payload) > _MAX_BODY_BYTES:
-            raise UpstreamError(Fault.BEDROCK_UNSUPPORTED, "over Bedrock's 20 MB", wire=(413, "request_too_large"))
+        payload = _payload(repaired)
         operation = "invoke-with-response-stream" if call.asked.stream else "invoke"
         deadline = self._deadline(call)
         try:
@@ -207,10 +249,26 @@ class BedrockProvider:
         winner = self._winners.get((key.id, model))
         return (winner, *(each for each in ids if each != winner)) if winner in ids else ids
 
-    def _remember(self, key: BedrockKey, model: str, model_id: str) -> None:
-        if len(self._winners) > 10_000:
-            self._winners.clear()
-        self._winners[(key.id, model)] = model_id
+    def _remember(self, key: BedrockKey, model: str, model_id: str, refusals: list[BedrockFault]) -> None:
+        """Only what will be the same next time: a throttled profile is the first choice again (`global.` costs less)."""
+        if any(refusal.kind in _LASTING for refusal in refusals):
+            if len(self._winners) >= _MOST_REMEMBERED:
+                self._winners.clear()
+            self._winners[(key.id, model)] = model_id
+        if len(self._proven) >= _MOST_REMEMBERED:
+            self._proven.clear()
+        self._proven.add(key.id)
+
+
+def _payload(repaired: Repaired) -> bytes:
+    try:
+        payload = serialise(repaired.body)
+    except RecursionError:
+        message = "the request is nested too deeply"
+        raise UpstreamError(Fault.BEDROCK_UNSUPPORTED, message, wire=(400, "invalid_request_error")) from None
+    if len(payload) > _MAX_BODY_BYTES:
+        raise UpstreamError(Fault.BEDROCK_UNSUPPORTED, "over Bedrock's 20 MB", wire=(413, "request_too_large"))
+    return payload
 
 
 def _another_id_may_serve(error: BedrockFault, model_id: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from core.types import ProviderName
 from proxy_app import headers as header_rules
@@ -22,6 +23,8 @@ from proxy_app.upstream_socket import Expired, Severed
 
 _ERROR_BODY_BYTES = 4 * 1024 * 1024
 _ERROR_BODY_S = 10.0
+_AFTER_ERROR_S = 1.0  # an error event is the last of its stream; what may follow is not worth a longer wait
+_SMALL = (Endpoint.COUNT_TOKENS, Endpoint.MODELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +53,24 @@ class PlanProvider:
     def serves(self, call: Call) -> bool:
         return True
 
-    def open(self, call: Call) -> Reply:
+    def open(self, call: Call, *, insist: bool = False) -> Reply:
         request = UpstreamRequest(self._origin, call.method, call.target, header_rules.to_upstream(call.headers), call.body)
-        try:
-            return self._ask(call, request)
-        except UpstreamError as error:
-            if not isinstance(error, _Refused):
-                raise
-            again = self._second_request(call, request, error)
-            if again is None:
-                raise
-        reply = self._ask(call, again)
-        return replace(reply, notes=(*reply.notes, "plan:thinking stripped")) if again is not request else reply
+        notes: dict[Fault, str] = {}  # what the Plan was asked once more for: each of them at most once
+        while True:
+            try:
+                return replace(self._ask(call, request), notes=tuple(notes.values()))
+            except UpstreamError as error:
+                again = None if error.fault in notes else self._once_more(call, request, error)
+                if again is None:
+                    error.notes = tuple(notes.values())
+                    raise
+                notes[error.fault] = _ASKED_AGAIN[error.fault]
+                request = again
 
-    def _second_request(self, call: Call, request: UpstreamRequest, refused: _Refused) -> UpstreamRequest | None:
+    def _once_more(self, call: Call, request: UpstreamRequest, refused: UpstreamError) -> UpstreamRequest | None:
         """What to ask once more after a refusal, having waited as it wished; None when asking again is not allowed."""
+        if not isinstance(refused, _Refused) or call.endpoint is not Endpoint.MESSAGES:
+            return None
         pause_s = refused.verdict.retry_after_s
         if refused.fault is Fault.PLAN_THROTTLED and pause_s is not None:
             if pause_s > self._limits.patience_s or self._clock() + pause_s >= call.commit_by:
@@ -72,7 +78,7 @@ class PlanProvider:
             call.lifeline.pause(pause_s)
             return request
         if refused.fault is Fault.REJECTED and call.asked.body is not None and names_thinking(refused.body):
-            return replace(request, body=serialise(strip_thinking(call.asked.body)))
+            return _without_thinking(request, call.asked.body)
         return None
 
     def _ask(self, call: Call, request: UpstreamRequest) -> Reply:
@@ -92,7 +98,7 @@ class PlanProvider:
 
     def _deadline(self, call: Call) -> float:
         now = self._clock()
-        if call.endpoint in (Endpoint.COUNT_TOKENS, Endpoint.MODELS):
+        if call.endpoint in _SMALL:
             return now + self._limits.count_tokens_s
         if call.asked.stream:
             return min(now + self._limits.first_byte_s, call.commit_by)
@@ -101,22 +107,30 @@ class PlanProvider:
     def _committed(self, call: Call, answer: UpstreamAnswer, deadline: float) -> Reply:
         if _may_be_a_fault(answer.status):
             raise self._refusal(answer)
+        if call.endpoint in _SMALL:
+            return self._whole(answer, deadline)
         if call.asked.stream and 200 <= answer.status < 300:
             return self._stream(answer, deadline)
         return _reply(answer, _PlanBody(answer, b"", self._limits.silence_s, self._clock))
 
     def _refusal(self, answer: UpstreamAnswer) -> UpstreamError:
         """Read the refusal whole, so that it can still be passed on after the next upstream was tried."""
-        body, whole = self._read_all(answer)
+        body, whole = self._read_all(answer, self._clock() + _ERROR_BODY_S)
         headers = {name.lower(): value for name, value in reversed(answer.headers)}
         verdict = judge(answer.status, headers, body)
         reply = replace(_reply(answer, BytesBody(body)), error_type=error_type_of(body), fault=verdict.fault)
         return _Refused(verdict, reply if whole else None, body)
 
-    def _read_all(self, answer: UpstreamAnswer) -> tuple[bytes, bool]:
+    def _whole(self, answer: UpstreamAnswer, deadline: float) -> Reply:
+        """A small answer commits when it is all there, so that one that stalls can still be given by somebody else."""
+        body, whole = self._read_all(answer, deadline)
+        if not whole:
+            raise UpstreamError(Fault.PLAN_ERROR, "the answer was not completed in time")
+        return _reply(answer, BytesBody(body))
+
+    def _read_all(self, answer: UpstreamAnswer, deadline: float) -> tuple[bytes, bool]:
         """The body, and whether it is all there: a refusal that stalls is judged by its head, but not passed on."""
         pieces: list[bytes] = []
-        deadline = self._clock() + _ERROR_BODY_S
         try:
             while chunk := answer.read(deadline):
                 pieces.append(chunk)
@@ -135,10 +149,11 @@ class PlanProvider:
         except BaseException:
             answer.close()
             raise
-        reply = replace(_reply(answer, _PlanBody(answer, seen, self._limits.silence_s, self._clock)), streamed=True)
         if first is not None and first.name == "error":
-            raise UpstreamError(fault_of_error_event(first.data), "the stream began with an error", answer=reply)
-        return reply
+            rest, _ = self._read_all(answer, self._clock() + _AFTER_ERROR_S)
+            refusal = replace(_reply(answer, BytesBody(seen + rest)), streamed=True)
+            raise UpstreamError(fault_of_error_event(first.data), "the stream began with an error", answer=refusal)
+        return replace(_reply(answer, _PlanBody(answer, seen, self._limits.silence_s, self._clock)), streamed=True)
 
     def _until_first_event(self, answer: UpstreamAnswer, deadline: float) -> tuple[bytes, FirstEvent | None]:
         encoded = answer.header("content-encoding") not in ("", "identity")
@@ -166,6 +181,20 @@ class _Refused(UpstreamError):
         self.body = body
 
 
+_ASKED_AGAIN = {Fault.PLAN_THROTTLED: "plan:asked again after a throttle", Fault.REJECTED: "plan:thinking stripped"}
+
+
+def _without_thinking(request: UpstreamRequest, body: dict[str, Any]) -> UpstreamRequest | None:
+    """None when there is nothing to strip: the same request would be refused again."""
+    stripped = strip_thinking(body)
+    if stripped is body:
+        return None
+    try:
+        return replace(request, body=serialise(stripped))
+    except RecursionError:
+        return None
+
+
 def _may_be_a_fault(status: int) -> bool:
     """Everything but success, redirects (never followed) and plain client errors, which pass as they come."""
     return status in (400, 401, 402, 403, 408, 429) or status >= 500
@@ -178,7 +207,7 @@ def _reply(answer: UpstreamAnswer, body: BytesBody | _PlanBody) -> Reply:
         headers=header_rules.to_client(answer.headers),
         body=body,
         provider=ProviderName.PLAN,
-        fault=None if answer.status < 400 else Fault.REJECTED,
+        fault=None if 200 <= answer.status < 300 else Fault.REJECTED,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.live.wire import Line, eventually, row_of, rows_of
+from tests.live.leaver import Line, eventually, row_of, rows_of
 
 WITHIN_S = 1.0  # SPEC section 7
 WAYS = ("fin", "rst", "half")
@@ -17,7 +17,7 @@ STREAMED = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whol
 
 @pytest.fixture(scope="module")
 def product_settings() -> dict[str, str]:
-    return {"PROXY_CIRCUIT_RESET_S": "1", "PROXY_FIRST_BYTE_TIMEOUT_S": "20"}
+    return {"PROXY_CIRCUIT_RESET_S": "1", "PROXY_FIRST_BYTE_TIMEOUT_S": "20", "PROXY_FLUSH_INTERVAL_S": "0.1"}
 
 
 def developer_on(stack: Any, provider: str) -> tuple[Any, Any]:

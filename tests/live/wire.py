@@ -1,164 +1,122 @@
-"""A client that hides nothing: one TCP connection, requests written as bytes, answers read as they come, left in any way.
-
-Shared by the live tests about hang-ups, shutdown and the books. Knows HTTP/1.1 framing as far as our server speaks it.
-"""
+"""HTTP by the byte, for requests that no client library would send."""
 
 from __future__ import annotations
 
-import contextlib
 import json
+import re
 import socket
-import struct
-import time
-from collections.abc import Callable, Iterator
-from typing import Any, Self, TypeVar
-from urllib.parse import urlsplit
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, select
-
-from core.models import requests
-
-T = TypeVar("T")
-
-QUESTION = {"model": "claude-sonnet-5-5", "max_tokens": 4096, "messages": [{"role": "user", "content": "hello"}]}
-TOKENS = ("input_tokens", "output_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens")
-_NO_LINGER = struct.pack("ii", 1, 0)
+LOGIN = b"Host: proxy.test\r\nx-api-key: sk-ant-sandbox\r\nanthropic-version: 2023-06-01\r\ncontent-type: application/json\r\n"
+REQUEST_ID = re.compile(r"req_[0-9A-HJKMNP-TV-Z]{26}")
 
 
-class Line:
-    """One connection to the proxy. A context manager; `recv_bytes` keeps the kernel's receive buffer small."""
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
 
-    def __init__(self, base_url: str, timeout_s: float = 30.0, recv_bytes: int = 0) -> None:
-        address = urlsplit(base_url)
-        self._path = address.path
-        self._sock = socket.socket()
-        if recv_bytes:
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, recv_bytes)
-        self._sock.settimeout(timeout_s)
-        self._sock.connect((address.hostname or "", address.port or 80))
-        self._buffer = b""
-        self.status = 0
-        self.headers: dict[str, str] = {}
+    def header(self, name: str) -> str:
+        return next((value for key, value in self.headers if key == name), "")
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
 
-    def __exit__(self, *_: object) -> None:
-        self._sock.close()
+    @property
+    def error(self) -> tuple[int, str]:
+        """(status, error type) of an answer that is an error in Anthropic's shape, with one request id all over."""
+        assert self.json.keys() == {"type", "error", "request_id"}, self
+        assert self.json["type"] == "error" and self.json["error"].keys() == {"type", "message"}, self
+        ids = {self.json["request_id"], self.header("request-id"), self.header("x-proxy-request-id")}
+        assert len(ids) == 1 and REQUEST_ID.fullmatch(ids.pop()), self
+        assert self.json["error"]["message"].startswith("claude-code-proxy: "), self
+        assert "Traceback" not in self.json["error"]["message"]
+        return self.status, self.json["error"]["type"]
 
-    def write(self, content: bytes) -> None:
-        self._sock.sendall(content)
 
-    def ask(self, *, stream: bool = True, headers: dict[str, str] | None = None, **changes: Any) -> Self:
-        """Send the standard question, changed; nothing is read yet."""
-        body = json.dumps({**QUESTION, "stream": stream, **changes}).encode()
-        return self.post("/v1/messages", body, headers)
+@dataclass(frozen=True)
+class Dialogue:
+    """Every answer on one connection, and whether the server closed it (else it waits for the next request)."""
 
-    def post(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> Self:
-        sent = {"host": "proxy", "x-api-key": "sk-ant-sandbox", "anthropic-version": "2023-06-01", **(headers or {})}
-        lines = [f"POST {self._path}{path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
-        lines += ["content-type: application/json", f"content-length: {len(body)}", "", ""]
-        self.write("\r\n".join(lines).encode() + body)
-        return self
+    answers: tuple[Answer, ...]
+    closed: bool
 
-    def get(self, path: str) -> Self:
-        """A GET of the server itself, outside every access key."""
-        self.write(f"GET {path} HTTP/1.1\r\nhost: proxy\r\n\r\n".encode())
-        return self
+    @property
+    def only(self) -> Answer:
+        assert len(self.answers) == 1, self.answers
+        return self.answers[0]
 
-    def read_head(self) -> Self:
-        head = self._until(b"\r\n\r\n").decode("latin-1").split("\r\n")
-        self.status = int(head[0].split()[1])
-        self.headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
-        return self
 
-    def chunks(self) -> Iterator[bytes]:
-        """The body's chunks as framed. Raises ConnectionError when it ends before its end mark."""
-        if "content-length" in self.headers:
-            yield self._exactly(int(self.headers["content-length"]))
-            return
-        while size := int(self._until(b"\r\n"), 16):
-            yield self._exactly(size + 2)[:-2]
-        self._exactly(2)
+def post(target: bytes, body: bytes, extra: bytes = b"") -> bytes:
+    return b"POST %b HTTP/1.1\r\n%b%bcontent-length: %d\r\n\r\n%b" % (target, LOGIN, extra, len(body), body)
 
-    def body(self) -> bytes:
-        return b"".join(self.chunks())
 
-    def answer(self) -> bytes:
-        """Head and whole body."""
-        return self.read_head().body()
+def chunked(target: bytes, *pieces: bytes) -> bytes:
+    """A POST whose body has no announced length."""
+    head = b"POST %b HTTP/1.1\r\n%btransfer-encoding: chunked\r\n\r\n" % (target, LOGIN)
+    return head + b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
 
-    def await_text(self, text: bytes) -> None:
-        """Read until these bytes have passed."""
-        self._until(text)
 
-    def at_end(self) -> bool:
-        """Whether the peer has closed; waits for it."""
+def talk(port: int, *sent: bytes, hang_up: bool = False, silence_s: float = 0.3, limit_s: float = 20.0) -> Dialogue:
+    """Send, then read until the server closes, or has answered and says nothing more for `silence_s`."""
+    received = b""
+    closed = False
+    with socket.create_connection(("127.0.0.1", port), timeout=limit_s) as sock:
+        _send(sock, sent)
+        if hang_up:
+            sock.shutdown(socket.SHUT_WR)
+        while not closed:
+            sock.settimeout(silence_s if _parsed(received)[0] else limit_s)
+            try:
+                piece = sock.recv(65_536)
+            except TimeoutError:
+                break
+            closed = not piece
+            received += piece
+    answers, rest = _parsed(received)
+    assert rest == b"", rest[:300]
+    return Dialogue(tuple(answers), closed)
+
+
+def _send(sock: socket.socket, sent: Iterable[bytes]) -> None:
+    for piece in sent:
         try:
-            return not self._sock.recv(1)
-        except ConnectionResetError:
-            return True
-
-    def leave(self, how: str) -> float:
-        """Go away: `fin`, `rst`, or `half` (no more will be sent, the socket stays). Returns the unix time of it."""
-        if how == "half":
-            self._sock.shutdown(socket.SHUT_WR)
-        else:
-            if how == "rst":
-                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-            self._sock.close()
-        return time.time()
-
-    def _until(self, mark: bytes) -> bytes:
-        while mark not in self._buffer:
-            self._fill()
-        found, _, self._buffer = self._buffer.partition(mark)
-        return found
-
-    def _exactly(self, size: int) -> bytes:
-        while len(self._buffer) < size:
-            self._fill()
-        found, self._buffer = self._buffer[:size], self._buffer[size:]
-        return found
-
-    def _fill(self) -> None:
-        received = self._sock.recv(65_536)
-        if not received:
-            raise ConnectionError("the answer ended before its end")
-        self._buffer += received
+            sock.sendall(piece)
+        except (BrokenPipeError, ConnectionResetError):  # refused early: the answer is there to be read
+            return
 
 
-def eventually(found: Callable[[], T], timeout_s: float = 15.0, every_s: float = 0.05) -> T:
-    """The first true value; fails after `timeout_s`. For what happens beside the test, instead of sleeping."""
-    deadline = time.monotonic() + timeout_s
-    while not (value := found()):
-        assert time.monotonic() < deadline, f"not within {timeout_s} s; last seen: {value!r}"
-        time.sleep(every_s)
-    return value
+def _parsed(received: bytes) -> tuple[list[Answer], bytes]:
+    """Whole answers, and what is left over."""
+    answers: list[Answer] = []
+    while b"\r\n\r\n" in received:
+        head, _, rest = received.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        headers = tuple((name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines))
+        answer = Answer(int(first.split(" ")[1]), headers, b"")
+        body, left = _body(answer, rest)
+        if left is None:
+            break
+        answers.append(Answer(answer.status, headers, body))
+        received = left
+    return answers, received
 
 
-def is_refused(base_url: str) -> bool:
-    """Whether nobody listens there."""
-    with contextlib.suppress(OSError), Line(base_url, timeout_s=2):
-        return False
-    return True
-
-
-def rows_of(stack: Any, access_key_id: str) -> list[Any]:
-    """The ledger's rows of one key, oldest first."""
-    wanted = select(requests).where(requests.c.access_key_id == access_key_id).order_by(requests.c.request_id)
-    return list(stack.database.read(lambda connection: connection.execute(wanted).all()))
-
-
-def row_of(stack: Any, access_key_id: str) -> Any:
-    """The one row of a key that asked once; waits for it."""
-    rows = eventually(lambda: rows_of(stack, access_key_id))
-    assert len(rows) == 1
-    return rows[0]
-
-
-def token_sums(stack: Any) -> dict[str, dict[str, int]]:
-    """Provider -> the ledger's five sums."""
-    wanted = select(requests.c.provider, *(func.sum(requests.c[name]) for name in TOKENS)).group_by(requests.c.provider)
-    rows = stack.database.read(lambda connection: connection.execute(wanted).all())
-    return {row[0]: dict(zip(TOKENS, map(int, row[1:]), strict=True)) for row in rows}
+def _body(answer: Answer, rest: bytes) -> tuple[bytes, bytes | None]:
+    if answer.header("transfer-encoding") == "chunked":
+        body = b""
+        while b"\r\n" in rest:
+            size, _, rest = rest.partition(b"\r\n")
+            length = int(size, 16)
+            if len(rest) < length + 2:
+                break
+            body, rest = body + rest[:length], rest[length + 2 :]
+            if length == 0:
+                return body, rest
+        return body, None
+    length = int(answer.header("content-length") or 0)
+    return rest[:length], rest[length:] if len(rest) >= length else None

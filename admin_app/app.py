@@ -1,0 +1,131 @@
+"""The admin app: its route table on a Falcon app, and what it answers when something is wrong.
+
+Refuses to know the proxy: what it needs of its worker is handed in as `Surroundings`. Invariants: every request gets one log
+line, without its address bar or its fields; no answer shows a traceback.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import falcon
+
+from admin_app.gate import Gate
+from admin_app.overview import Facts, OverviewPage
+from admin_app.owner import Owner
+from admin_app.pages import FixedFile, Pages
+from admin_app.session import Sessions
+from admin_app.sign_in import HOME, Doorkeeper, SignIn, SignOut
+from admin_app.throttle import Throttle
+from core.db import Database
+from core.heartbeat import WorkerSeen
+from core.local_files import LocalSecrets
+from core.log import AccessLog
+from core.settings import Settings
+from core.version import VERSION
+
+log = logging.getLogger(__name__)
+
+_YEAR = "private, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the admin app needs of the worker it runs in. `clock` is monotonic, `wall` unix seconds."""
+
+    this_worker: Callable[[], WorkerSeen]
+    new_request_id: Callable[[], str]
+    access_log: AccessLog
+    clock: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+
+
+class AdminApp:
+    """A WSGI callable for `/admin` and all below it. `database` is its own: a report must not hold key look-ups up."""
+
+    def __init__(self, settings: Settings, secrets: LocalSecrets, database: Database, around: Surroundings) -> None:
+        self._around = around
+        self._database = database
+        self._owner = Owner(settings.admin_username, secrets.admin_password_hash)
+        identity = (self._owner.username, self._owner.password_hash)
+        sessions = Sessions(secrets.jwt_secret, identity, is_secure=not settings.is_local, wall=around.wall)
+        self._pages = Pages(VERSION)
+        doorkeeper = Doorkeeper(sessions, self._pages, self._owner.is_set_up)
+        facts = Facts(
+            f"{settings.environment}, {settings.base_url}", around.this_worker, lambda: _utc(around.wall()), around.clock
+        )
+        routes = {
+            HOME: OverviewPage(doorkeeper, self._pages, database, facts),
+            f"{HOME}/login": SignIn(doorkeeper, self._owner, Throttle(around.clock)),
+            f"{HOME}/logout": SignOut(doorkeeper),
+            **{f"{HOME}/{file.name}": _Fixed(file) for file in self._pages.files},
+        }
+        self._falcon = self._serving(routes, Gate(settings, around.new_request_id))
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        began, answered = self._around.clock(), dict[str, str]()
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            answered.update({**dict(headers), "status": status[:3]})
+            return start_response(status, headers)
+
+        chunks: Iterable[bytes] = self._falcon(environ, start)
+        self._note(answered, (self._around.clock() - began) * 1000)
+        return chunks
+
+    def close(self) -> None:
+        self._owner.close()
+        self._database.close()
+
+    def _serving(self, routes: dict[str, Any], gate: Gate) -> falcon.App[Any, Any]:
+        app = falcon.App(middleware=[gate])
+        app.req_options.strip_url_path_trailing_slash = True
+        for path, resource in routes.items():
+            app.add_route(path, resource)
+        app.add_error_handler(Exception, self._crashed)
+        app.add_error_handler(falcon.HTTPError, self._refused)
+        return app
+
+    def _refused(self, req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: Any) -> None:
+        missing = "There is no such page." if error.status_code == 404 else ""
+        title = (error.title or "").removeprefix(f"{error.status_code} ")
+        self._say(resp, str(error.status), title, error.description or missing)
+        resp.set_headers(dict(error.headers or {}))
+
+    def _crashed(self, req: falcon.Request, resp: falcon.Response, error: Exception, params: Any) -> None:
+        request_id = req.context.request_id
+        log.exception("an admin page failed", extra={"request_id": request_id})
+        self._say(resp, falcon.HTTP_500, "Something went wrong", f"The log has the details, under {request_id}.")
+
+    def _say(self, resp: falcon.Response, status: str, title: str, text: str) -> None:
+        resp.status = status
+        resp.content_type = falcon.MEDIA_HTML
+        resp.text = self._pages.render("message.html", status=status[:3], title=title, text=text)
+
+    def _note(self, answered: dict[str, str], total_ms: float) -> None:
+        context = {"user_id": "", "access_key_id": "", "provider": "", "endpoint": "admin"}
+        figures = {"status": int(answered["status"]), "total_ms": round(total_ms, 3)}
+        self._around.access_log.write(answered["x-proxy-request-id"], self._around.wall(), {**context, **figures})
+
+
+class _Fixed:
+    """A file beside the pages. Kept by browsers where they ask for exactly this content, with its tag in `v`: while a release
+    rolls out, a page of the new one may get the file of the old one."""
+
+    def __init__(self, file: FixedFile) -> None:
+        self._file = file
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        resp.content_type = self._file.media_type
+        if req.get_param("v") == self._file.tag:
+            resp.set_header("cache-control", _YEAR)
+        resp.data = self._file.content
+
+
+def _utc(unix_s: float) -> datetime:
+    return datetime.fromtimestamp(unix_s, UTC)

@@ -1,0 +1,28 @@
+"""Which of the two apps a request is for: `/admin` and all below it, or the proxy. Knows addresses, no app.
+
+Invariant: nothing that is not exactly `/admin` or below `/admin/` reaches the admin app, and `HEAD` of anything stays the
+proxy's (it answers 200 at once: Claude Code warms its connections so).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from admin_app.sign_in import HOME
+
+Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+def mounted(admin: Wsgi, proxy: Wsgi) -> Wsgi:
+    """Both behind one door."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        return (admin if _is_admins(environ) else proxy)(environ, start_response)
+
+    return app
+
+
+def _is_admins(environ: Mapping[str, Any]) -> bool:
+    path: str = environ.get("PATH_INFO", "")
+    return (path == HOME or path.startswith(f"{HOME}/")) and environ.get("REQUEST_METHOD") != "HEAD"

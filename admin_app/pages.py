@@ -1,0 +1,124 @@
+"""Templates into HTML: the one door to Jinja, and how numbers, money and times are written for people.
+
+Knows no database and no request. Invariants: everything is escaped unless a template says otherwise (none does); a name that a
+template misses is an error, not a gap; times are UTC.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+NOTHING = "–"
+_FIXED = (("style.css", "text/css; charset=utf-8"), ("icon.svg", "image/svg+xml"))
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
+
+
+@dataclass(frozen=True, slots=True)
+class FixedFile:
+    """What pages link to. `tag` changes with the content."""
+
+    name: str
+    media_type: str
+    content: bytes
+    tag: str
+
+
+class Pages:
+    """Renders `templates/<name>`. Templates are read once each."""
+
+    def __init__(self, version: str, folder: Path = TEMPLATES) -> None:
+        self.files = [_fixed_file(folder / name, media_type) for name, media_type in _FIXED]
+        environment = Environment(
+            loader=FileSystemLoader(folder),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        filters = (count, compact, money, duration, day_and_time, time_of_day, machine_time, ago, ahead, short_model)
+        environment.filters |= {each.__name__: each for each in filters}
+        tags = {file.name: file.tag for file in self.files}
+        environment.globals |= {"version": version, "tags": tags, "nothing": NOTHING}
+        self._environment = environment
+
+    def render(self, name: str, **values: Any) -> str:
+        return self._environment.get_template(name).render(values)
+
+
+def _fixed_file(path: Path, media_type: str) -> FixedFile:
+    content = path.read_bytes()
+    return FixedFile(path.name, media_type, content, hashlib.sha256(content).hexdigest()[:12])
+
+
+def count(number: int) -> str:
+    """12,345"""
+    return f"{number:,}"
+
+
+def compact(number: int) -> str:
+    """999, 12.3k, 4.56M: three digits that matter."""
+    if number < 1000:
+        return str(number)
+    value, unit = number / 1000, "k"
+    for bigger in ("M", "G", "T"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, bigger
+    return f"{value:.{max(0, 3 - len(str(int(value))))}f}{unit}"
+
+
+def money(micros: int) -> str:
+    """$12.34, and below a dollar enough digits to tell something from nothing."""
+    if micros == 0:
+        return "$0"
+    return f"${micros / 1_000_000:,.2f}" if abs(micros) >= 1_000_000 else f"${micros / 1_000_000:.4f}"
+
+
+def duration(ms: float) -> str:
+    """85 ms, 1.24 s, 3.5 min"""
+    if ms < 999.5:
+        return f"{ms:.0f} ms"
+    return f"{ms / 1000:.2f} s" if ms < 60_000 else f"{ms / 60_000:.1f} min"
+
+
+def day_and_time(moment: datetime | None) -> str:
+    return NOTHING if moment is None else moment.strftime("%Y-%m-%d %H:%M")
+
+
+def time_of_day(moment: datetime, now: datetime) -> str:
+    """With the day where it is another one."""
+    return moment.strftime("%H:%M:%S" if moment.date() == now.date() else "%m-%d %H:%M:%S")
+
+
+def machine_time(moment: datetime) -> str:
+    """For `<time datetime=...>`."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    return f"{_span(now - moment)} ago"
+
+
+def ahead(moment: datetime, now: datetime) -> str:
+    return f"in {_span(moment - now)}" if moment > now else "due"
+
+
+def short_model(model: str) -> str:
+    """Without the place and the vendor that Bedrock puts before a name."""
+    return model.rpartition("anthropic.")[2]
+
+
+def _span(span: timedelta) -> str:
+    seconds = max(0, round(span.total_seconds()))
+    for length, unit in _UNITS:
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
