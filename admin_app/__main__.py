@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from admin_app.cli import MIGRATE_COMMAND, Outside, run
 from core.access import IssuedKey, KeyOptions, Limits, NameTaken, add_user, issue_key, list_users
+from core.crypto import open_vault
 from core.db import Database, migrate, open_database, schema_is_current
 from core.local_files import ensure_local, make_admin_password
 from core.ports import BedrockProbe
@@ -57,6 +58,7 @@ def serve(settings: Settings, first_run: bool, become: Callable[[dict[str, str]]
     if (problem := _address_problem(settings.bind)) is not None:
         print(problem, file=sys.stderr)
         return 1
+    open_vault(settings, ensure_local(settings))  # a worker would only learn it at its start, and say it in a traceback
     database = open_database(settings, pool_size=1)
     try:
         if first_run:

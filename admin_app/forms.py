@@ -1,6 +1,7 @@
 """A posted form as a mapping, read within limits. Knows HTTP's framing and nothing of what the fields mean.
 
-Invariant: at most `_MOST_BYTES` are read, within `_READ_S` seconds; who sends more, or slowly, is refused and disconnected.
+Invariant: at most `_MOST_BYTES` are read, within `_READ_S` seconds; who sends more, or slowly, is refused, and the gate closes
+the connection.
 """
 
 from __future__ import annotations
@@ -18,9 +19,8 @@ _READ_S = 10.0
 _TYPE = "application/x-www-form-urlencoded"
 
 
-def read_form(req: falcon.Request, resp: falcon.Response) -> Mapping[str, str]:
-    """The fields; of one sent twice, the last. Raises falcon.HTTPError; the connection then closes."""
-    resp.set_header("connection", "close")  # taken back when the body has been read
+def read_form(req: falcon.Request) -> Mapping[str, str]:
+    """The fields; of one sent twice, the last. Raises falcon.HTTPError."""
     if (req.content_type or "").partition(";")[0].strip().lower() != _TYPE:
         raise falcon.HTTPUnsupportedMediaType(title="This address takes a form")
     if not req.content_length:  # chunked ones too: no browser sends a form so
@@ -28,12 +28,11 @@ def read_form(req: falcon.Request, resp: falcon.Response) -> Mapping[str, str]:
     if req.content_length > _MOST_BYTES:
         raise falcon.HTTPContentTooLarge(title="The form is too large")
     body = _read(req, req.content_length)
+    req.context.is_body_read = True
     try:
-        fields = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS))
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS))
     except ValueError:
         raise falcon.HTTPBadRequest(title="The form cannot be read") from None
-    resp.delete_header("connection")
-    return fields
 
 
 def _read(req: falcon.Request, length: int) -> bytes:

@@ -1,7 +1,8 @@
 """What stands before and after every admin page: the allowlist, and the headers that keep browsers honest (SPEC sections 11, 12).
 
 Knows addresses and headers, not pages. Invariants: nothing of the admin, not even its style sheet, is answered to an address
-outside `PROXY_ADMIN_ALLOWED_CIDRS`; every answer, refusals and errors too, carries the same headers.
+outside `PROXY_ADMIN_ALLOWED_CIDRS`; every answer, refusals and errors too, carries the same headers; a connection whose request
+body was not read ends with the answer, so that what is left of it is never taken for the next request.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ _ONLY_TLS = ("strict-transport-security", "max-age=31536000; includeSubDomains")
 
 
 class Gate:
-    """Falcon middleware. Leaves `request_id` and `site` (who asks, for counting) in `req.context`."""
+    """Falcon middleware. Leaves `request_id` and `site` (who asks, for counting) in `req.context`; who reads the body says so
+    there in `is_body_read`."""
 
     def __init__(self, settings: Settings, new_request_id: Callable[[], str]) -> None:
         self._allowed = settings.admin_allowed_cidrs
@@ -45,6 +47,7 @@ class Gate:
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Raises falcon.HTTPForbidden."""
         req.context.request_id = self._new_request_id()
+        req.context.is_body_read = False
         address = client_address(req.env.get("REMOTE_ADDR", ""), _forwarded_for(req.env), self._trusted)
         req.context.site = site_of(address)
         if self._allowed and not is_within(address, self._allowed):
@@ -58,6 +61,8 @@ class Gate:
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, resource: Any, succeeded: bool) -> None:
         resp.set_header("x-proxy-request-id", req.context.request_id)
+        if _has_body(req.env) and not req.context.is_body_read:
+            resp.set_header("connection", "close")
         if resp.get_header("cache-control") is None:
             resp.set_header("cache-control", "no-store")
         for name, value in self._headers:
@@ -71,3 +76,7 @@ def _forwarded_for(environ: dict[str, Any]) -> Iterable[str]:
     if raw is None:
         return filter(None, [environ.get("HTTP_X_FORWARDED_FOR")])
     return [value for name, value in raw if name.lower() == _FORWARDED_FOR]
+
+
+def _has_body(environ: dict[str, Any]) -> bool:
+    return environ.get("CONTENT_LENGTH", "") not in ("", "0") or "HTTP_TRANSFER_ENCODING" in environ

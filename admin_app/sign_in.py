@@ -66,7 +66,7 @@ class SignIn:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         check_same_site(req)
-        fields = read_form(req, resp)
+        fields = read_form(req)
         username = fields.get("username", "")[:_MOST_NAME_CHARS]
         if not self._doorkeeper.sessions.is_ours(self._doorkeeper.offered(req), fields.get("csrf_token", "")):
             problem = "This form was out of date, or cookies are blocked. Please sign in again."
@@ -111,7 +111,7 @@ class SignOut:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         check_same_site(req)
-        fields = read_form(req, resp)
+        fields = read_form(req)
         session = self._doorkeeper.signed_in(req)
         sessions = self._doorkeeper.sessions
         if session is not None and not sessions.is_ours(session, fields.get("csrf_token", "")):

@@ -72,6 +72,25 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _database_url(value: str) -> str:
+    kind, separator, _ = value.partition("://")
+    if not separator or kind.partition("+")[0] not in ("sqlite", "postgresql", "postgres"):
+        raise ValueError("must be postgresql://user@host/name or sqlite:///path")
+    return value
+
+
+def _level(value: str) -> str:
+    if value.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+        raise ValueError("must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
+    return value.upper()
+
+
+def _password_hash(value: str) -> str:
+    if "$2" not in value:
+        raise ValueError("must be a bcrypt hash, which begins with $2b$")
+    return value
+
+
 def _networks(value: str) -> tuple[Network, ...]:
     return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
 
@@ -105,23 +124,27 @@ class Settings:
     data_dir: Path = setting(Path, Path("var"), "Folder of the SQLite database, spool files and local secrets.")  # noqa: RUF009
     public_url: str = setting(_url, "", "Address under which developers reach the proxy; empty: taken from the bind address.")
 
-    database_url: str = setting(_text, "", "`postgresql://...` or `sqlite:///...`; empty: SQLite in `data_dir`.", secret=True)
+    database_url: str = setting(
+        _database_url, "", "`postgresql://...` or `sqlite:///...`; empty: SQLite in `data_dir`.", secret=True
+    )
     database_host: str = setting(_text, "", "Database host, with `PROXY_DATABASE_NAME` and `_SECRET`, instead of a URL.")
     database_name: str = setting(_text, "claude_code_proxy", "Database name that goes with the host.")
     database_secret: str = setting(
         _text,
         "",
-        "JSON `{\"username\", \"password\"}` that goes with the host (usually a Secrets Manager address).",
+        'JSON `{"username", "password"}` that goes with the host (usually a Secrets Manager address).',
         secret=True,
         rotates=True,
     )
     database_pool_size: int = setting(_count, 4, "PostgreSQL connections of the proxy in each worker; 10 a task at most in all.")
 
     server_secret: str = setting(_text, "", "At least 32 bytes; hashes access keys. Local: made once, in a file.", secret=True)
-    jwt_secret: str = setting(_text, "", "At least 32 bytes; signs API tokens. Local: made once, in a file.", secret=True)
+    jwt_secret: str = setting(_text, "", "At least 32 bytes; signs admin cookies. Local: made once, in a file.", secret=True)
     kms_key_id: str = setting(_text, "", "KMS key that seals Bedrock keys; empty: the local key file (refused in production).")
     admin_username: str = setting(_text, "admin", "Name of the managed owner account.")
-    admin_password_hash: str = setting(_text, "", "bcrypt hash (`$2b$...`) of its password. Local: made once.", secret=True)
+    admin_password_hash: str = setting(
+        _password_hash, "", "bcrypt hash (`$2b$...`) of its password. Local: made once.", secret=True
+    )
 
     plan_url: str = setting(_url, "https://api.anthropic.com", "The Plan upstream; a path is kept and put before the request's.")
     bedrock_url: str = setting(
@@ -161,7 +184,7 @@ class Settings:
     admin_allowed_cidrs: tuple[Network, ...] = setting(_networks, (), "Networks that may reach /admin; empty: every one.")
     trusted_proxies: tuple[Network, ...] = setting(_networks, (), "Networks whose `x-forwarded-for` is believed.")
     metrics_allowed_cidrs: tuple[Network, ...] = setting(_networks, _LOOPBACK, "Networks that may read /metrics.")
-    log_level: str = setting(_text, "INFO", "Least level of application log lines.")
+    log_level: str = setting(_level, "INFO", "Least level of application log lines.")
 
     @property
     def is_local(self) -> bool:

@@ -55,6 +55,26 @@ def time_limit(seconds: float) -> Iterator[None]:
         yield
 
 
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """The work's result, or its exception. Raises TookTooLong after `seconds`: the work then goes on, and nobody waits for it.
+
+    For what must not be interrupted where it waits, as a database call.
+    """
+    ended = threading.Event()
+    result: list[Any] = []
+
+    def carry_out() -> None:
+        result.append(_caught(work))
+        ended.set()
+
+    spawn(carry_out)
+    if not ended.wait(seconds):
+        raise TookTooLong
+    if isinstance(result[0], _Raised):
+        raise result[0].error
+    return cast(T, result[0])
+
+
 class NativeThread:
     """One real thread for blocking native code (SQLite, bcrypt); calls queue up, in order of arrival.
 

@@ -146,7 +146,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         """For reading a request's head. gunicorn allows as much for that as for an idle connection: minutes."""
         return Timeout(_HEAD_S, False)
 
-    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+    def handle(self, _listener: Any, client: Any, addr: Any) -> None:
         if self._next_request_comes(client):
             super().handle(client, client, addr)  # asked for its own address only: the listener may be closed by now
         else:

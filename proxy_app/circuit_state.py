@@ -235,7 +235,7 @@ class Circuit:
             self.backoff_s = min(2 * self.backoff_s or self._rules.first_open_s, self._rules.reset_s)
             wait_s = self.backoff_s
         else:
-            wait_s = min(reset - now.wall, self._rules.longest_s)
+            wait_s = min(reset - now.wall, self._rules.longest_for(fault))
         self._until = now.mono + wait_s
         self.until_wall = now.wall + wait_s
         self.opened_at = self.opened_at or now.wall

@@ -11,11 +11,13 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from core.access import StoredBedrockKey, StoredGrant, load_grant
 from core.cache import Cache
 from core.crypto import CannotOpen, Vault, hash_access_key, is_wellformed
 from core.db import Database, DatabaseAway
+from core.threads import TookTooLong, within
 from core.types import BedrockKey, Grant
 
 log = logging.getLogger(__name__)
@@ -24,6 +26,7 @@ _MISS_S = 5.0
 _MOST_MISSES = 10_000
 _UNOPENED_S = 5.0  # a grant that lacks a Bedrock key which could not be opened just now is looked up again soon
 _COOL_OFF_S = 2.0  # asking a database host that has gone silent can take seconds each time
+_PATIENCE_S = 1.0  # as long as a known key waits for that
 
 
 class Unknown(Exception):
@@ -79,16 +82,28 @@ class Directory:
         return known.grant
 
     def refresh(self) -> None:
-        """Nothing cached counts as fresh any more; it still serves while the database is away."""
+        """Nothing cached counts as fresh any more; it still serves while the database is away, which it was not just now."""
         self._generation += 1
+        self._away, self._ask_again_at = False, 0.0
         self._cache.expire()
         self._misses.expire()
 
     def _look_up(self, key_hash: str) -> Known:
-        """Raises Unknown or Unavailable. What was found while keys changed may be the old answer, and is not kept as fresh."""
-        generation = self._generation
+        """Raises Unknown or Unavailable. A known key does not wait for a silent database: what it says is kept when it speaks."""
         if self._clock() < self._ask_again_at:
             return self._stale(key_hash)
+        known = self._cache.get_stale(key_hash)
+        if known is None:
+            return self._asked(key_hash)
+        try:
+            return within(_PATIENCE_S, partial(self._asked, key_hash))
+        except TookTooLong:
+            self._away, self._ask_again_at = True, self._clock() + _COOL_OFF_S
+            return known
+
+    def _asked(self, key_hash: str) -> Known:
+        """As `_look_up`. What was found while keys changed may be the old answer, and is not kept as fresh."""
+        generation = self._generation
         try:
             stored = self._ask(key_hash)
         except DatabaseAway:

@@ -8,16 +8,11 @@ a client's socket that nobody reads any more, so that a write that waits for it 
 
 from __future__ import annotations
 
-import array
-import fcntl
 import select
 import socket
-import termios
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from gevent import Timeout, get_hub
+from gevent import get_hub
 from gevent.event import Event
 from gevent.monkey import get_original
 
@@ -126,50 +121,22 @@ class ClientLine:
             self._watcher = None
 
     def _readable(self, fd: int) -> None:
-        """Runs in the hub. Readable without bytes is the end (a half-close counts as gone); bytes are pipelining.
-
-        Bytes that nobody fetches would wake the watcher for ever: from then on the socket is looked at now and then.
-        """
+        """Runs in the hub. Mostly the end; else the next request, which waits for its turn, and would wake the watcher for
+        ever: from then on the socket is looked at now and then."""
         self._stop_watching()
-        if _bytes_waiting(fd) == 0:
-            self._lost()
-            return
         self._watcher = get_hub().loop.timer(_LOOK_S, _LOOK_S)
         self._watcher.start(self._look, fd)
+        self._look(fd)
 
     def _look(self, fd: int) -> None:
         if _has_hung_up(fd):
             self._stop_watching()
-            self._lost()
-
-    def _lost(self) -> None:
-        self.cut(draining=False)
-        self.abandon()
-
-
-def _bytes_waiting(fd: int) -> int:
-    """Bytes the kernel holds for reading. A connection that was reset or closed has none, and is readable all the same."""
-    count = array.array("i", [0])
-    try:
-        fcntl.ioctl(fd, termios.FIONREAD, count)
-    except OSError:
-        return 0
-    return count[0]
+            self.cut(draining=False)
+            self.abandon()
 
 
 def _has_hung_up(fd: int) -> bool:
-    """The end is known though bytes wait before it."""
+    """Closed, reset or half-closed by the client, whether or not bytes wait to be read before that."""
     poll = get_original("select", "poll")()  # gevent's own must not be called in the hub
     poll.register(fd, _HUNG_UP)
     return bool(poll.poll(0))
-
-
-class TookTooLong(Exception):
-    """A block under `time_limit` did not end in time."""
-
-
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raises TookTooLong inside the block after `seconds`, at its next wait."""
-    with Timeout(seconds, TookTooLong()):
-        yield

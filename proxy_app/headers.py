@@ -34,7 +34,7 @@ def to_upstream(received: Iterable[tuple[str, str]]) -> Headers:
     kept = [
         (name, value)
         for name, value in received
-        if name not in _REQUEST_DROPPED and not name.startswith(_OWN_PREFIX) and name not in named
+        if name not in _REQUEST_DROPPED and not name.startswith(_OWN_PREFIX) and name not in named and not _is_ours(name, value)
     ]
     return (*kept, ("accept-encoding", "identity"))
 
@@ -48,6 +48,11 @@ def to_client(answered: Iterable[tuple[str, str]]) -> Headers:
         if lower not in _ANSWER_DROPPED and not lower.startswith(_OWN_PREFIX) and lower not in named:
             kept.append((name, value))
     return tuple(kept)
+
+
+def _is_ours(name: str, value: str) -> bool:
+    """A browser that is signed in to /admin sends that cookie with every address of this host."""
+    return name == "cookie" and "__Host-session=" in value
 
 
 def _named_by_connection(headers: Iterable[tuple[str, str]]) -> frozenset[str]:

@@ -16,12 +16,12 @@ from typing import Any
 import orjson
 from gunicorn.http.errors import ParseException
 
-from core.threads import sleep
+from core.threads import TookTooLong, sleep, time_limit
 from core.types import Grant
 from proxy_app.call import Asked, Call, Endpoint, Headers
 from proxy_app.directory import Directory, Unavailable, Unknown
 from proxy_app.errors import Refused
-from proxy_app.hangup import ClientLine, LiveCalls, TookTooLong, time_limit
+from proxy_app.hangup import ClientLine, LiveCalls
 
 _SHOWN = re.compile(r"(ak_[0-9A-Za-z]{6})[0-9A-Za-z]{38}\Z")
 _KEYED = re.compile(r"/ak/([^/?#]*)([/?#].*)?\Z", re.DOTALL)

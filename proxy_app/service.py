@@ -98,10 +98,9 @@ class Service:
             sleep(_WATCH_S)
         self._parts.readiness.draining()
         sleep(self._drain_s)  # the process ends before that when nothing is under way any more
-        ended = self._parts.live.drain()
+        log.info("ending what is under way", extra={"context": {"calls": self._parts.live.drain()}})
         sleep(_LAST_WORDS_S)
-        abandoned = self._parts.live.abandon()
-        log.info("drained", extra={"context": {"calls_ended": ended, "calls_abandoned": abandoned}})
+        log.info("letting go of who does not read", extra={"context": {"calls": self._parts.live.abandon()}})
 
     def close(self) -> None:
         """The worker's last act, within seconds also when the database is silent: the recorder's 5 and two more."""

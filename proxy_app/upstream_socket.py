@@ -112,11 +112,15 @@ class UpstreamSocket:
             if self.severed:
                 raise Severed
             try:
-                rest = rest[self._sock.send(rest) :]
+                sent = self._sock.send(rest)
             except _WANTS_WRITE:
-                self._wait(self._write_watcher(), deadline)
+                sent = 0
             except ssl.SSLWantReadError:
                 self._wait(self._reader, deadline)
+                continue
+            rest = rest[sent:]
+            if not sent:  # gevent's TLS socket says so instead of raising
+                self._wait(self._write_watcher(), deadline)
 
     def is_silent(self) -> bool:
         """Nothing waits to be read, not even an end. On a connection between two exchanges anything else means that it is

@@ -27,9 +27,9 @@ from proxy_app.upstream_http import BodyBroken, ConnectFailed, NoAnswer, Upstrea
 from proxy_app.upstream_socket import Expired
 
 _MAX_BODY_BYTES = 20 * 1000 * 1000
-_NEXT_MODEL_ID = frozenset({Kind.THROTTLED, Kind.INVALID_IDENTIFIER, Kind.ON_DEMAND, Kind.NOT_ENTITLED})
+_NEXT_MODEL_ID = frozenset({Kind.THROTTLED, Kind.QUOTA_DAY, Kind.INVALID_IDENTIFIER, Kind.ON_DEMAND, Kind.NOT_ENTITLED})
 _NEXT_KEY = _NEXT_MODEL_ID | {
-    Kind.AUTH, Kind.QUOTA_DAY, Kind.OVERLOADED, Kind.INTERNAL, Kind.USE_CASE_FORM, Kind.DATA_RETENTION,
+    Kind.AUTH, Kind.OVERLOADED, Kind.INTERNAL, Kind.USE_CASE_FORM, Kind.DATA_RETENTION,
 }  # fmt: skip
 _FOR_ADMINS = frozenset({Kind.AUTH, Kind.NOT_ENTITLED, Kind.USE_CASE_FORM, Kind.DATA_RETENTION})
 _LASTING = frozenset({Kind.INVALID_IDENTIFIER, Kind.ON_DEMAND, Kind.NOT_ENTITLED, Kind.AUTH})

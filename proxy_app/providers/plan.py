@@ -106,16 +106,29 @@ class PlanProvider:
 
     def _committed(self, call: Call, answer: UpstreamAnswer, deadline: float) -> Reply:
         if _may_be_a_fault(answer.status):
-            raise self._refusal(answer)
+            raise self._refusal(call, answer)
         if call.endpoint in _SMALL:
             return self._whole(answer, deadline)
         if call.asked.stream and 200 <= answer.status < 300:
             return self._stream(answer, deadline)
-        return _reply(answer, _PlanBody(answer, b"", self._limits.silence_s, self._clock))
+        if call.endpoint is Endpoint.MESSAGES:
+            return self._begun(answer, deadline)
+        return _reply(answer, self._body(answer, b""))
 
-    def _refusal(self, answer: UpstreamAnswer) -> UpstreamError:
+    def _begun(self, answer: UpstreamAnswer, deadline: float) -> Reply:
+        """An answer in one piece commits with the first byte of its body: a head alone can still be replaced."""
+        try:
+            return _reply(answer, self._body(answer, answer.read(deadline)))
+        except BaseException:
+            answer.close()
+            raise
+
+    def _body(self, answer: UpstreamAnswer, seen: bytes) -> _PlanBody:
+        return _PlanBody(answer, seen, self._limits.silence_s, self._clock)
+
+    def _refusal(self, call: Call, answer: UpstreamAnswer) -> UpstreamError:
         """Read the refusal whole, so that it can still be passed on after the next upstream was tried."""
-        body, whole = self._read_all(answer, self._clock() + _ERROR_BODY_S)
+        body, whole = self._read_all(answer, min(self._clock() + _ERROR_BODY_S, call.commit_by))
         headers = {name.lower(): value for name, value in reversed(answer.headers)}
         verdict = judge(answer.status, headers, body)
         reply = replace(_reply(answer, BytesBody(body)), error_type=error_type_of(body), fault=verdict.fault)
@@ -153,7 +166,7 @@ class PlanProvider:
             rest, _ = self._read_all(answer, self._clock() + _AFTER_ERROR_S)
             refusal = replace(_reply(answer, BytesBody(seen + rest)), streamed=True)
             raise UpstreamError(fault_of_error_event(first.data), "the stream began with an error", answer=refusal)
-        return replace(_reply(answer, _PlanBody(answer, seen, self._limits.silence_s, self._clock)), streamed=True)
+        return replace(_reply(answer, self._body(answer, seen)), streamed=True)
 
     def _until_first_event(self, answer: UpstreamAnswer, deadline: float) -> tuple[bytes, FirstEvent | None]:
         encoded = answer.header("content-encoding") not in ("", "identity")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from core.crypto import new_access_key
-from tests.live.wire import LOGIN, Answer, chunked, post, talk
+from tests.live.wire import CLOSE, LOGIN, Answer, chunked, post, talk
 
 LIMIT = 10_485_760
 MARK = b"canary-of-bad-input"
@@ -39,7 +39,7 @@ def worker(stack: Any, key: bytes) -> Iterator[None]:
     before, told = stack.product.worker_pids(), len(errors(stack))
     yield
     stack.anthropic.clear_faults()
-    served = talk(stack.product.port, post(key + b"/v1/messages", message(), b"connection: close\r\n"))
+    served = talk(stack.product.port, post(key + b"/v1/messages", message(), CLOSE))
     assert (served.only.status, served.only.header("x-proxy-provider")) == (200, "plan")
     assert stack.product.worker_pids() == before
     assert errors(stack)[told:] == []
@@ -264,7 +264,7 @@ NO_JSON = {
 
 @pytest.mark.parametrize("body", NO_JSON.values(), ids=NO_JSON)
 def test_what_is_no_json_reaches_the_plan_byte_for_byte_and_the_plan_decides(stack: Any, key: bytes, body: bytes) -> None:
-    answer = talk(stack.product.port, post(key + b"/v1/messages?beta=true", body)).only
+    answer = talk(stack.product.port, post(key + b"/v1/messages?beta=true", body, CLOSE)).only
 
     assert (answer.status, answer.header("x-proxy-provider")) == (400, "plan")
     [seen] = stack.anthropic.requests()
@@ -282,10 +282,15 @@ def _as_kept(body: bytes) -> bytes:
 def test_what_is_no_json_gets_400_where_bedrock_alone_could_answer(
     stack: Any, bedrock_key: bytes, path: bytes, body: bytes
 ) -> None:
-    answer = talk(stack.product.port, post(bedrock_key + path, body)).only
+    answer = talk(stack.product.port, post(bedrock_key + path, body, CLOSE)).only
 
     assert answer.error == (400, "invalid_request_error")
     assert stack.bedrock.requests() == []
+
+
+def nested(deep: int) -> bytes:
+    head = b'{"model":"claude-sonnet-4-5","max_tokens":9,"messages":[{"role":"assistant","content":'
+    return head + b'[{"type":"tool_use","id":"t","name":"n","input":' + b'{"a":' * deep + b"1" + b"}" * deep + b"}]}]%b}"
 
 
 ODD = {
@@ -298,12 +303,8 @@ ODD = {
     "no model": b'{"max_tokens":9,"messages":[{"role":"user","content":"hi"}]%b}',
     "nothing": b'{"x":1%b}',
     "a long model": b'{"model":"claude-' + b"a" * 100_000 + b'","messages":[]%b}',
-    **{
-        f"nested {deep} deep": b'{"model":"claude-sonnet-4-5","max_tokens":9,"messages":[{"role":"assistant","content":[{"type":"tool_use",'
-        b'"id":"t","name":"n","input":' + b'{"a":' * deep + b"1" + b"}" * deep + b"}]}]%b}"
-        for deep in (250, 500, 900, 985, 1000, 1010)
-    },
-}  # fmt: skip
+    **{f"nested {deep} deep": nested(deep) for deep in (250, 500, 900, 985, 1000, 1010)},
+}
 
 
 @pytest.mark.parametrize("stream", [b"", b',"stream":true'], ids=["whole", "stream"])
@@ -312,10 +313,10 @@ def test_odd_json_is_answered_by_whoever_is_asked_and_never_with_a_failure_of_ou
     stack: Any, key: bytes, bedrock_key: bytes, body: bytes, stream: bytes
 ) -> None:
     body = body.replace(b"%b", stream)
-    from_plan = talk(stack.product.port, post(key + b"/v1/messages", body)).only
-    from_bedrock = talk(stack.product.port, post(bedrock_key + b"/v1/messages", body)).only
+    from_plan = talk(stack.product.port, post(key + b"/v1/messages", body, CLOSE)).only
+    from_bedrock = talk(stack.product.port, post(bedrock_key + b"/v1/messages", body, CLOSE)).only
     stack.anthropic.fault("overloaded")
-    fallen_back = talk(stack.product.port, post(key + b"/v1/messages", body)).only
+    fallen_back = talk(stack.product.port, post(key + b"/v1/messages", body, CLOSE)).only
 
     assert from_plan.header("x-proxy-provider") == "plan" and from_plan.status in (200, 400, 404)
     assert from_bedrock.status in (200, 400, 404)
@@ -325,7 +326,7 @@ def test_odd_json_is_answered_by_whoever_is_asked_and_never_with_a_failure_of_ou
 
 @pytest.mark.parametrize("body", ODD.values(), ids=ODD)
 def test_odd_json_is_counted_or_refused_in_order(stack: Any, bedrock_key: bytes, body: bytes) -> None:
-    answer = talk(stack.product.port, post(bedrock_key + b"/v1/messages/count_tokens", body.replace(b"%b", b""))).only
+    answer = talk(stack.product.port, post(bedrock_key + b"/v1/messages/count_tokens", body.replace(b"%b", b""), CLOSE)).only
 
     assert answer.status == 200 and answer.json["input_tokens"] > 0
 

@@ -1,6 +1,6 @@
 """Circuits in the running product (SPEC sections 4 and 5): who is kept from the Plan, for how long, and what each request waits.
 
-Times are settings, lowered: a probe every 3 s, at most 1 s open after failures, 4 s for a first byte.
+Times are settings, lowered: a probe every 2 s, at most 1 s open after failures, 4 s for a first byte.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 from tests.live.asking import OPUS, abandoned, ask, at_once, await_true, line_of, was_skipped
 
 STREAMS = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-PROBE_S, OPEN_S, FIRST_BYTE_S = 3.0, 1.0, 4.0
+PROBE_S, OPEN_S, FIRST_BYTE_S = 2.0, 1.0, 4.0
 
 
 @pytest.fixture(scope="module")
@@ -187,9 +187,9 @@ def test_a_client_that_leaves_is_no_failure_of_the_plan(stack: Any, stream: bool
 def test_a_bedrock_circuit_spares_a_fallback_the_wait_for_a_bedrock_that_hangs(stack: Any, stream: bool) -> None:
     developer = stack.developer()
     stack.anthropic.fault("error_503", message="words of the plan")
-    stack.bedrock.fault("model_timeout", times=1)
+    stack.bedrock.fault("model_timeout", times=2)  # one for each id under which the model can be reached
     stack.bedrock.fault("hang")
-    first, second = ask(developer, stream=stream), ask(developer, stream=stream)
-    assert [(each.status, each.provider) for each in (first, second)] == [(503, "plan")] * 2
-    assert second.seconds < FIRST_BYTE_S / 2
-    assert len(stack.bedrock_posts()) == 1
+    answers = [ask(developer, stream=stream) for _ in range(3)]
+    assert [(each.status, each.provider) for each in answers] == [(503, "plan")] * 3
+    assert answers[2].seconds < FIRST_BYTE_S / 2
+    assert len(stack.bedrock_posts()) == 2

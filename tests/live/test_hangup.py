@@ -119,7 +119,9 @@ def test_who_leaves_a_token_count_is_booked_without_a_crash(stack: Any) -> None:
     developer = stack.developer("bedrock_only")
     stack.bedrock.fault("hang", match={"path": "count-tokens"})
     with Line(developer.base_url) as line:
-        line.post("/v1/messages/count_tokens", b'{"model":"claude-sonnet-4-5-20250929","messages":[{"role":"user","content":"x"}]}')
+        line.post(
+            "/v1/messages/count_tokens", b'{"model":"claude-sonnet-4-5-20250929","messages":[{"role":"user","content":"x"}]}'
+        )
         arrived(stack.bedrock)
         left_at = line.leave("fin")
         assert upstream_closed_at(stack.bedrock) - left_at < WITHIN_S

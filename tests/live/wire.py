@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LOGIN = b"Host: proxy.test\r\nx-api-key: sk-ant-sandbox\r\nanthropic-version: 2023-06-01\r\ncontent-type: application/json\r\n"
+CLOSE = b"connection: close\r\n"
 REQUEST_ID = re.compile(r"req_[0-9A-HJKMNP-TV-Z]{26}")
 
 
@@ -80,6 +81,21 @@ def talk(port: int, *sent: bytes, hang_up: bool = False, silence_s: float = 0.3,
     answers, rest = _parsed(received)
     assert rest == b"", rest[:300]
     return Dialogue(tuple(answers), closed)
+
+
+def until_closed(port: int, sent: bytes, *, hang_up: bool = False, limit_s: float = 20.0) -> bytes:
+    """All that the server sends, whole answers or not, until it closes the connection."""
+    received = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=limit_s) as sock:
+        _send(sock, (sent,))
+        if hang_up:
+            sock.shutdown(socket.SHUT_WR)
+        try:
+            while piece := sock.recv(65_536):
+                received += piece
+        except ConnectionResetError:
+            pass
+    return received
 
 
 def _send(sock: socket.socket, sent: Iterable[bytes]) -> None:

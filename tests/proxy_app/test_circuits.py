@@ -355,6 +355,21 @@ class TestExhaustion:
         world.enter().succeeded()
         assert world.circuits.snapshot() == []
 
+    def test_a_daily_quota_holds_until_midnight_however_far_that_is(self, world: World) -> None:
+        world.enter(NOVA).failed(Fault.BEDROCK_QUOTA, NOON + 12 * HOUR)
+        world.later(12 * HOUR - 1)
+        assert world.is_refused(NOVA)
+        world.later(1)
+        assert world.enter(NOVA).is_probe
+
+    def test_who_insists_passes_and_the_circuit_does_not_hear_of_it(self, world: World) -> None:
+        world.fail(3)
+        insisting = world.circuits.insist(OPUS)
+        insisting.succeeded()
+        world.circuits.insist(HAIKU).failed(Fault.PLAN_TIMEOUT)
+        assert world.is_refused(OPUS)
+        assert not world.is_refused(HAIKU)
+
     def test_bedrock_stays_closed_until_the_announced_reset(self, world: World) -> None:
         world.enter(NOVA).failed(Fault.BEDROCK_QUOTA, NOON + 2 * HOUR, True)
         world.later(2 * HOUR - 1)

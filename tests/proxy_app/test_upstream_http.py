@@ -20,16 +20,31 @@ SURPLUS = b"HTTP/1.1 500 Second\r\nX-Second: 1\r\nContent-Length: 6\r\n\r\nsecon
 
 GOOD = [BY_LENGTH, BY_CHUNKS, BY_CLOSE, INTERIM + BY_LENGTH, INTERIM + BY_CHUNKS, HEAD + b"Content-Length: 0\r\n\r\n"]
 GOOD += [b"HTTP/1.1 204 Gone quiet\r\n\r\n", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", BY_CHUNKS + SURPLUS]
-GOOD += [BY_LENGTH + SURPLUS, BY_LENGTH + b"garbage", b"HTTP/1.0 200 OK\r\n\r\nhi", b"HTTP/1.1 999 \xe9\r\nA:\r\nB: \t x \t\r\n\r\n"]
+GOOD += [
+    BY_LENGTH + SURPLUS,
+    BY_LENGTH + b"garbage",
+    b"HTTP/1.0 200 OK\r\n\r\nhi",
+    b"HTTP/1.1 999 \xe9\r\nA:\r\nB: \t x \t\r\n\r\n",
+]
 
-NO_HEAD = [b"garbage", b"<html>", b"HTTP/1.1 42 OK\r\n\r\n", b"HTTP/1.1 200 OK\nA: b\n\n", HEAD + b"A b: c\r\n\r\n", HEAD + b": x\r\n\r\n"]
+NO_HEAD = [
+    b"garbage",
+    b"<html>",
+    b"HTTP/1.1 42 OK\r\n\r\n",
+    b"HTTP/1.1 200 OK\nA: b\n\n",
+    HEAD + b"A b: c\r\n\r\n",
+    HEAD + b": x\r\n\r\n",
+]
 NO_HEAD += [HEAD + b"A: b\x00\r\n\r\n", HEAD + b"A: b\r\n c\r\n\r\n", HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nhi"]
 NO_HEAD += [HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", HEAD + b"Content-Length: -1\r\n\r\n"]
 NO_HEAD += [HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", HEAD + b"Transfer-Encoding: gzip\r\n\r\nxx"]
 NO_HEAD += [b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nxx", INTERIM + b"garbage"]
 NO_HEAD += [HEAD + b"A: " + b"x" * 300_000, HEAD + b"A: b\r\n" * 50_000, INTERIM * 5000]
 
-BROKEN_BODY = [HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhixx", HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\nz\r\n"]
+BROKEN_BODY = [
+    HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhixx",
+    HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\nz\r\n",
+]
 
 Result = tuple[int, str, tuple[tuple[str, str], ...], bytes, str]
 
@@ -85,7 +100,12 @@ def test_any_split_of_an_answer_gives_the_same_answer_or_the_same_error(wire: by
 
 
 @settings(max_examples=150, deadline=None)
-@given(wire=st.sampled_from(GOOD), noise=st.binary(max_size=20), where=st.integers(0, 200), at=st.lists(st.integers(0, 300), max_size=9))
+@given(
+    wire=st.sampled_from(GOOD),
+    noise=st.binary(max_size=20),
+    where=st.integers(0, 200),
+    at=st.lists(st.integers(0, 300), max_size=9),
+)
 def test_noise_in_an_answer_is_an_answer_or_one_clean_error_however_it_is_split(
     wire: bytes, noise: bytes, where: int, at: list[int]
 ) -> None:
@@ -176,10 +196,15 @@ def test_the_host_header_names_the_port_unless_it_is_the_schemes_own(url: str, a
 def test_a_request_is_written_as_given_with_one_host_and_one_length() -> None:
     headers = (("x-b", "caf\xe9"), ("x_a", ""), ("x-b", "2"))
     request = UpstreamRequest(Origin.of("http://h:1/base"), "POST", "/v1/%ff?x=//", headers, b"body")
-    assert request.head() == b"POST /base/v1/%ff?x=// HTTP/1.1\r\nhost: h:1\r\nx-b: caf\xe9\r\nx_a: \r\nx-b: 2\r\ncontent-length: 4\r\n\r\n"
+    assert (
+        request.head()
+        == b"POST /base/v1/%ff?x=// HTTP/1.1\r\nhost: h:1\r\nx-b: caf\xe9\r\nx_a: \r\nx-b: 2\r\ncontent-length: 4\r\n\r\n"
+    )
 
 
-@pytest.mark.parametrize(("method", "framed"), [("GET", False), ("DELETE", False), ("POST", True), ("PUT", True), ("PATCH", True)])
+@pytest.mark.parametrize(
+    ("method", "framed"), [("GET", False), ("DELETE", False), ("POST", True), ("PUT", True), ("PATCH", True)]
+)
 def test_an_empty_body_is_announced_where_one_is_expected(method: str, framed: bool) -> None:
     request = UpstreamRequest(Origin.of("http://h"), method, "/", (), b"")
     assert (b"content-length: 0" in request.head()) is framed

@@ -1,0 +1,472 @@
+"""The admin pages as a browser meets them, without a server."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+from falcon.testing import Result
+
+from admin_app.app import AdminApp, Surroundings
+from admin_app.mount import mounted
+from admin_app.session import SESSION_S
+from core.crypto import hash_password
+from core.db import open_database
+from core.heartbeat import Load, Worker, WorkerSeen
+from core.ledger import write_batch
+from core.local_files import LocalSecrets
+from core.log import AccessLog, LineWriter
+from core.record import RequestRecord
+from core.settings import Settings
+from core.version import VERSION
+from tests.admin_app.browser import Browser
+from tests.core.office import NOW, Office
+
+PASSWORD = "correct horse battery staple"
+SECRET = "a signing secret for tests, not for use"
+HASH = hash_password(PASSWORD, rounds=4)
+
+
+@dataclass
+class World:
+    """A worker around the admin app."""
+
+    log_path: Path
+    load: Load = field(default_factory=lambda: Load("ready"))
+    now: float = NOW.timestamp()
+    ids: list[str] = field(default_factory=list)
+
+    def around(self) -> Surroundings:
+        writer = LineWriter(os.open(self.log_path, os.O_CREAT | os.O_WRONLY | os.O_APPEND))
+        return Surroundings(self.seen, self.new_id, AccessLog(writer), lambda: self.now, lambda: self.now)
+
+    def seen(self) -> WorkerSeen:
+        return WorkerSeen(Worker("wrk_1", "some-host", 42, NOW), self.load, datetime.fromtimestamp(self.now, UTC))
+
+    def new_id(self) -> str:
+        self.ids.append(f"req_{len(self.ids)}")
+        return self.ids[-1]
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log_path.read_text().splitlines()]
+
+
+MakeApp = Callable[..., AdminApp]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path / "log")
+
+
+@pytest.fixture
+def make_app(world: World, database_url: str) -> Iterator[MakeApp]:
+    made: list[AdminApp] = []
+
+    def make(**changes: Any) -> AdminApp:
+        given = {"database_url": database_url, "admin_password_hash": HASH, **changes}
+        settings = Settings(**given)
+        secrets = LocalSecrets("s" * 32, SECRET, settings.admin_password_hash)
+        made.append(AdminApp(settings, secrets, open_database(settings, pool_size=1), world.around()))
+        return made[-1]
+
+    yield make
+    for app in made:
+        app.close()
+
+
+@pytest.fixture
+def database_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """SQLite alone: the pages do not know the difference, the reports' own tests run on both."""
+    copy = tmp_path / "pages.sqlite"
+    copy.write_bytes(sqlite_template.read_bytes())
+    return f"sqlite:///{copy}"
+
+
+@pytest.fixture
+def office(database_url: str) -> Iterator[Office]:
+    database = open_database(Settings(database_url=database_url), pool_size=1)
+    yield Office(database)
+    database.close()
+
+
+@pytest.fixture
+def browser(make_app: MakeApp) -> Browser:
+    return Browser(make_app())
+
+
+def form_of(answer: Result) -> bool:
+    return 'action="/admin/login"' in answer.text
+
+
+# Signing in
+
+
+def test_whoever_is_not_signed_in_sees_the_form_and_nothing_else(browser: Browser, office: Office) -> None:
+    office.add("somebody")
+
+    answer = browser.get("/admin")
+
+    assert (answer.status_code, form_of(answer), "somebody" in answer.text, VERSION in answer.text) == (200, True, False, False)
+
+
+def test_with_name_and_password_the_owner_gets_in(browser: Browser) -> None:
+    answer = browser.sign_in("admin", PASSWORD)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/admin")
+    assert "<h1>Overview</h1>" in browser.get("/admin").text
+
+
+@pytest.mark.parametrize(
+    ("username", "password"), [("admin", "wrong"), ("Admin", PASSWORD), ("", PASSWORD), ("admin", ""), ("admin", "x" * 5000)]
+)
+def test_every_failure_reads_the_same(browser: Browser, username: str, password: str) -> None:
+    answer = browser.sign_in(username, password)
+
+    assert (answer.status_code, "User name or password is wrong." in answer.text) == (401, True)
+    assert "session" not in browser.cookies
+
+
+def test_a_form_that_was_not_ours_does_not_sign_in(browser: Browser) -> None:
+    answer = browser.post("/admin/login", username="admin", password=PASSWORD)
+
+    assert (answer.status_code, form_of(answer), "session" in browser.cookies) == (403, True, False)
+
+
+def test_the_form_shown_after_a_refusal_works(browser: Browser) -> None:
+    browser.post("/admin/login", username="admin", password=PASSWORD)
+
+    assert browser.post("/admin/login", username="admin", password=PASSWORD).status_code == 303
+
+
+def test_two_tabs_with_the_form_both_work(browser: Browser) -> None:
+    browser.get("/admin/login")
+    first = browser.token
+    browser.get("/admin/login")
+    browser.token = first
+
+    assert browser.post("/admin/login", username="admin", password=PASSWORD).status_code == 303
+
+
+def test_a_form_sent_by_another_site_is_refused(browser: Browser) -> None:
+    browser.get("/admin/login")
+    browser.headers["sec-fetch-site"] = "cross-site"
+
+    assert browser.post("/admin/login", username="admin", password=PASSWORD).status_code == 403
+
+
+def test_after_five_failures_signing_in_has_to_wait_even_with_the_right_password(browser: Browser, world: World) -> None:
+    for _ in range(5):
+        browser.sign_in("admin", "wrong")
+    early = browser.sign_in("admin", PASSWORD)
+    world.now += 2
+    late = browser.sign_in("admin", PASSWORD)
+
+    assert (early.status_code, early.headers["retry-after"], late.status_code) == (429, "1", 303)
+
+
+def test_without_a_password_nobody_gets_in_and_the_page_says_why(make_app: MakeApp) -> None:
+    browser = Browser(make_app(admin_password_hash=""))
+
+    assert "There is no password yet" in browser.get("/admin").text
+    assert browser.sign_in("admin", "").status_code == 401
+
+
+def test_a_signed_in_owner_is_sent_past_the_form(browser: Browser) -> None:
+    browser.sign_in("admin", PASSWORD)
+
+    answer = browser.get("/admin/login")
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/admin")
+
+
+def test_a_day_later_the_session_is_over(browser: Browser, world: World) -> None:
+    browser.sign_in("admin", PASSWORD)
+    world.now += SESSION_S - 1
+    before = form_of(browser.get())
+    world.now += 1
+
+    assert (before, form_of(browser.get())) == (False, True)
+
+
+def test_a_user_name_with_markup_is_shown_as_it_is(browser: Browser) -> None:
+    answer = browser.sign_in('"><script>alert(1)</script>', "wrong")
+
+    assert "<script" not in answer.text
+    assert "&lt;script&gt;" in answer.text
+
+
+# Signing out
+
+
+def test_signing_out_ends_it(browser: Browser) -> None:
+    browser.sign_in("admin", PASSWORD)
+    browser.get("/admin")
+
+    answer = browser.post("/admin/logout")
+
+    assert (answer.status_code, "session" in browser.cookies, form_of(browser.get())) == (303, False, True)
+
+
+def test_signing_out_needs_the_form_of_this_session(browser: Browser, make_app: MakeApp) -> None:
+    other = Browser(make_app())
+    other.sign_in("admin", PASSWORD)
+    other.get()
+    browser.sign_in("admin", PASSWORD)
+    browser.token = other.token
+
+    assert browser.post("/admin/logout").status_code == 403
+    assert not form_of(browser.get())
+
+
+def test_signing_out_is_no_link(browser: Browser) -> None:
+    browser.sign_in("admin", PASSWORD)
+
+    assert (browser.get("/admin/logout").status_code, form_of(browser.get())) == (405, False)
+
+
+# Cookies and headers
+
+
+def test_locally_the_cookie_is_kept_from_scripts_other_sites_and_the_proxy(browser: Browser) -> None:
+    cookie = browser.sign_in("admin", PASSWORD).cookies["session"]
+
+    assert (cookie.max_age, cookie.path, cookie.domain, cookie.secure) == (86_400, "/admin", None, False)
+    assert (cookie.http_only, cookie.same_site) == (True, "Strict")
+
+
+def test_in_production_the_cookie_is_bound_to_host_and_tls(make_app: MakeApp) -> None:
+    browser = Browser(make_app(environment="production", public_url="https://proxy.example.com"))
+    cookie = browser.sign_in("admin", PASSWORD).cookies["__Host-session"]
+
+    assert (cookie.max_age, cookie.path, cookie.domain, cookie.secure) == (86_400, "/", None, True)
+    assert (cookie.http_only, cookie.same_site) == (True, "Strict")
+    assert "max-age=31536000" in browser.get().headers["strict-transport-security"]
+
+
+@pytest.mark.parametrize("path", ["/admin", "/admin/login", "/admin/nowhere", "/admin/logout", "/admin?page=x"])
+def test_every_answer_keeps_browsers_honest(browser: Browser, path: str) -> None:
+    browser.sign_in("admin", PASSWORD)
+
+    headers = browser.get(path).headers
+
+    assert headers["cache-control"] == "no-store"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    policy = headers["content-security-policy"].split("; ")
+    assert {"default-src 'self'", "frame-ancestors 'none'", "script-src 'none'"} <= set(policy)
+    assert headers["x-proxy-request-id"].startswith("req_")
+
+
+def test_pages_load_nothing_from_elsewhere_and_need_no_script(browser: Browser, office: Office) -> None:
+    office.attach(office.add("somebody"))
+    browser.sign_in("admin", PASSWORD)
+
+    page = browser.get().text
+
+    assert [word for word in ("<script", "<style", "style=", "onclick", "http://", "https://", "//") if word in page] == [
+        "http://",
+        "//",
+    ]
+    assert page.count("//") == page.count("http://127.0.0.1:8080")
+
+
+def test_the_style_sheet_is_kept_only_under_the_address_of_its_content(browser: Browser) -> None:
+    link = browser.get().text.partition('rel="stylesheet" href="')[2].partition('"')[0]
+
+    tagged, stale = browser.get(link), browser.get("/admin/style.css?v=other")
+
+    assert ("immutable" in tagged.headers["cache-control"], stale.headers["cache-control"]) == (True, "no-store")
+    assert tagged.text == stale.text
+    assert "prefers-color-scheme: dark" in tagged.text
+
+
+# The allowlist
+
+
+def test_an_address_outside_the_allowlist_gets_nothing(make_app: MakeApp) -> None:
+    browser = Browser(make_app(admin_allowed_cidrs=(ip_network("10.0.0.0/8"),)), address="203.0.113.9")
+
+    answers = [browser.get(path) for path in ("/admin", "/admin/login", "/admin/style.css", "/admin/nowhere")]
+
+    assert [answer.status_code for answer in answers] == [403] * 4
+    assert "203.0.113.9" in answers[0].text
+    assert not any(form_of(answer) for answer in answers)
+
+
+def test_behind_a_trusted_proxy_the_allowlist_is_about_the_client(make_app: MakeApp) -> None:
+    trusting = make_app(admin_allowed_cidrs=(ip_network("198.51.100.0/24"),), trusted_proxies=(ip_network("10.0.0.0/8"),))
+
+    def status(forwarded: str, peer: str = "10.0.0.1") -> int:
+        return Browser(trusting, peer, {"x-forwarded-for": forwarded}).get().status_code
+
+    assert status("198.51.100.7") == 200
+    assert status("198.51.100.7, 203.0.113.9") == 403
+    assert status("198.51.100.7", peer="203.0.113.9") == 403
+    assert status("nonsense") == 403
+
+
+# Forms
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        ("username=a", {"content-type": "application/json"}, 415),
+        ("username=a", {}, 415),
+        ("x" * 9000, {"content-type": "application/x-www-form-urlencoded"}, 413),
+        ("", {"content-type": "application/x-www-form-urlencoded"}, 411),
+        ("&".join(f"f{n}=1" for n in range(50)), {"content-type": "application/x-www-form-urlencoded"}, 400),
+        (b"\xff\xfe=\x80", {"content-type": "application/x-www-form-urlencoded"}, 400),
+    ],
+)
+def test_what_is_no_form_is_refused(browser: Browser, body: str | bytes, headers: dict[str, str], status: int) -> None:
+    answer = browser.send("POST", "/admin/login", body, headers)  # type: ignore[arg-type]
+
+    assert answer.status_code == status
+    assert answer.headers.get("connection") == (None if status in (400, 411) else "close")
+
+
+# The overview
+
+
+@pytest.fixture
+def owner(browser: Browser) -> Browser:
+    browser.sign_in("admin", PASSWORD)
+    return browser
+
+
+def test_an_empty_installation_says_what_to_do_next(owner: Browser) -> None:
+    page = owner.get().text
+
+    assert "python -m admin_app user add NAME" in page
+    assert VERSION in page
+    assert "SQLite" in page
+    assert "some-host" in page
+
+
+def test_users_requests_and_sums_are_on_the_page(owner: Browser, office: Office) -> None:
+    user = office.add("A <b>developer</b>")
+    key = office.issue(user, name="laptop")
+    office.attach(user)
+    answered = RequestRecord("req_A", NOW.timestamp(), user.id, key.id, provider="bedrock", fault="plan_exhausted", status=200)
+    record = replace(answered, model_served="global.anthropic.claude-x", input_tokens=12_345, cost_micros=1_250_000)
+    office.database.run(lambda c: write_batch(c, [record]))
+
+    page = owner.get().text
+
+    for shown in ("A &lt;b&gt;developer&lt;/b&gt;", key.access_key[:9], "laptop", "us-east-1", "unknown"):
+        assert shown in page
+    for shown in ("req_A", "plan_exhausted", ">claude-x<", "$1.25", "12.3k", "12:00:00"):
+        assert shown in page
+    assert key.access_key[:12] not in page
+
+
+def test_the_worker_that_answers_is_shown_as_it_is_now(owner: Browser, world: World) -> None:
+    world.load = Load("draining", "open until noon", streams=1234, waiting=7, lost=3)
+
+    page = owner.get().text
+
+    for shown in ("draining", "open until noon", "1,234", "(this one)"):
+        assert shown in page
+
+
+def test_users_turn_pages_without_script(owner: Browser, office: Office) -> None:
+    from sqlalchemy import insert
+
+    from core.models import users
+
+    plain = {"strategy": "plan_first", "status": "active", "created_at": NOW, "updated_at": NOW}
+    rows = [{"id": f"usr_{number}", "name": f"user {number:03d}", **plain} for number in range(60)]
+    office.database.run(lambda c: c.execute(insert(users), rows))
+
+    first, second, beyond = owner.get().text, owner.get("/admin?page=2").text, owner.get("/admin?page=9").text
+
+    assert ("user 049" in first, "user 050" in first, 'href="/admin?page=2#users"' in first) == (True, False, True)
+    assert ("user 049" in second, "user 059" in second, 'href="/admin?page=1#users"' in second) == (False, True, True)
+    assert "There is nobody on page 9" in beyond
+
+
+@pytest.mark.parametrize("page", ["0", "-1", "x", "9" * 30, "1;drop"])
+def test_a_page_that_cannot_be_is_a_bad_request(owner: Browser, page: str) -> None:
+    assert owner.get(f"/admin?page={page}").status_code == 400
+
+
+def test_with_the_database_away_the_page_says_so_and_what_this_worker_knows(make_app: MakeApp, tmp_path: Path) -> None:
+    browser = Browser(make_app(database_url=f"sqlite:///{tmp_path}"))  # a folder, no file
+    browser.sign_in("admin", PASSWORD)
+
+    answer = browser.get()
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "The database is away" in answer.text
+    assert "some-host" in answer.text
+
+
+def test_an_address_below_admin_that_is_not_there_gets_a_page(browser: Browser) -> None:
+    answer = browser.get("/admin/nowhere")
+
+    assert (answer.status_code, "There is no such page." in answer.text) == (404, True)
+
+
+def test_a_slash_at_the_end_is_the_same_page(browser: Browser) -> None:
+    assert form_of(browser.get("/admin/"))
+
+
+def test_a_failure_inside_shows_its_request_id_and_no_traceback(owner: Browser, world: World) -> None:
+    world.load = None  # type: ignore[assignment]
+
+    answer = owner.get()
+
+    assert (answer.status_code, world.ids[-1] in answer.text, "Traceback" in answer.text) == (500, True, False)
+
+
+# The log
+
+
+def test_each_request_has_one_line_without_its_fields(browser: Browser, world: World) -> None:
+    browser.sign_in("admin", PASSWORD)
+
+    lines = world.lines()
+
+    assert [(line["request_id"], line["context"]["status"]) for line in lines] == [("req_0", 200), ("req_1", 303)]
+    assert {line["context"]["endpoint"] for line in lines} == {"admin"}
+
+
+def test_no_password_and_no_user_name_is_logged(browser: Browser, world: World, caplog: pytest.LogCaptureFixture) -> None:
+    browser.sign_in("somebody-by-name", "a-password-typed-wrong")
+
+    logged = world.log_path.read_text() + "".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+
+    assert "a sign-in was refused" in logged
+    assert "somebody-by-name" not in logged
+    assert "a-password-typed-wrong" not in logged
+
+
+# The mount
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "served_by"),
+    [
+        ("GET", "/admin", "admin"),
+        ("GET", "/admin/", "admin"),
+        ("POST", "/admin/login", "admin"),
+        ("GET", "/administrator", "proxy"),
+        ("GET", "/", "proxy"),
+        ("GET", "//admin", "proxy"),
+        ("GET", "/ak/x/admin", "proxy"),
+        ("HEAD", "/admin", "proxy"),
+    ],
+)
+def test_only_admin_and_what_is_below_it_is_the_admins(method: str, path: str, served_by: str) -> None:
+    app = mounted(lambda *_: [b"admin"], lambda *_: [b"proxy"])
+
+    assert app({"REQUEST_METHOD": method, "PATH_INFO": path}, None) == [served_by.encode()]

@@ -1,0 +1,77 @@
+"""Steady traffic, and whether the books are right about it: shared by the live tests about processes and databases."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import func, select
+
+from core.models import usage_hourly
+from tests.live.leaver import Line, eventually, rows_of
+
+
+@dataclass
+class Customers:
+    """Clients that ask one request after the other, over connections they keep, until told to stop.
+
+    `finished`: ids of the answers that came whole; `troubles`: everything that went wrong; `slowest_s`: the longest wait
+    for a whole answer.
+    """
+
+    pool: ThreadPoolExecutor
+    developer: Any
+    finished: list[str] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+    slowest_s: float = 0.0
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _working: list[Future[None]] = field(default_factory=list)
+
+    def come(self, count: int) -> None:
+        self._working = [self.pool.submit(self._ask, stream=bool(number % 2)) for number in range(count)]
+
+    def leave(self) -> None:
+        self._stop.set()
+        for each in self._working:
+            each.result()
+
+    def served_more(self, count: int) -> None:
+        """Wait until so many more answers have come."""
+        wanted = len(self.finished) + count
+        eventually(lambda: len(self.finished) >= wanted, 30)
+
+    def _ask(self, *, stream: bool) -> None:
+        line: Line | None = None
+        while not self._stop.is_set():
+            try:
+                line = line or Line(self.developer.base_url)
+                self._exchange(line, stream)
+                if line.headers.get("connection") == "close":
+                    line.leave("fin")
+                    line = None
+            except OSError as error:
+                self.troubles.append(repr(error))
+                line = None
+        if line is not None:
+            line.leave("fin")
+
+    def _exchange(self, line: Line, stream: bool) -> None:
+        began = time.monotonic()
+        line.ask(stream=stream).answer()
+        self.slowest_s = max(self.slowest_s, time.monotonic() - began)
+        if line.status != 200:
+            self.troubles.append(f"status {line.status}")
+        self.finished.append(line.headers["x-proxy-request-id"])
+
+
+def assert_every_answer_has_one_row(stack: Any, customers: Customers) -> None:
+    """What was finished is there, and the sums count each row once."""
+    key_id, finished = customers.developer.access_key_id, set(customers.finished)
+    assert len(finished) == len(customers.finished)
+    eventually(lambda: finished <= {row.request_id for row in rows_of(stack, key_id)}, 25)
+    rows = rows_of(stack, key_id)
+    summed = select(func.sum(usage_hourly.c.requests)).where(usage_hourly.c.access_key_id == key_id)
+    assert stack.database.read(lambda connection: connection.execute(summed).scalar_one()) == len(rows)

@@ -1,0 +1,216 @@
+"""Several Bedrock keys, several ids of one model: which is asked, in which order, and what administrators are told (SPEC section 6)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from core import access, bedrock_keys
+from core.crypto import open_vault
+from core.local_files import ensure_local
+from core.types import KeyHealth, Residency
+from tests.live.asking import MODEL, OPUS, ask, await_true, line_of, trace_of
+
+STREAMS = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+FIRST, SECOND = "bedrock-first", "bedrock-second"
+GLOBAL, US = f"/model/global.anthropic.{MODEL}/", f"/model/us.anthropic.{MODEL}/"
+
+
+def _attach(stack: Any, developer: Any, secret: str, residency: Residency = Residency.GLOBAL, after: str = "") -> str:
+    """One more Bedrock key; its id. Keys are asked in the order of their ids, which one millisecond may give in any order."""
+    new = bedrock_keys.NewBedrockKey("us-east-1", residency, secret)
+    vault = open_vault(stack.settings, ensure_local(stack.settings))
+    sealed = await_true(lambda: next((it for it in [bedrock_keys.seal_bedrock_key(vault, new)] if it.id > after), None))
+
+    def attach(connection: Any) -> None:
+        user = access.find_user(connection, developer.user_id)
+        bedrock_keys.attach_bedrock_key(connection, user, new, sealed, datetime.now(UTC))
+
+    stack.database.run(attach)
+    return sealed.id
+
+
+def _two_keys(stack: Any, strategy: str = "bedrock_only") -> tuple[Any, str, str]:
+    developer = stack.developer(strategy, bedrock="")
+    first = _attach(stack, developer, FIRST)
+    return developer, first, _attach(stack, developer, SECOND, after=first)
+
+
+def _health(stack: Any, key_id: str) -> KeyHealth:
+    return stack.database.read(lambda connection: bedrock_keys.find_bedrock_key(connection, key_id)).key.health
+
+
+def _asked(stack: Any) -> list[tuple[str, str]]:
+    """(secret, id of the model with its slashes) of each request to Bedrock."""
+    seen = []
+    for each in stack.bedrock_posts():
+        secret = dict((name.lower(), value) for name, value in each["headers"])["authorization"].removeprefix("Bearer ")
+        seen.append((secret, each["target"].partition("invoke")[0]))
+    return seen
+
+
+def _told(stack: Any, key_id: str) -> list[str]:
+    """What administrators were told of a key, in the log."""
+    lines = (line for line in stack.product.logs() if line["message"] == "a Bedrock key needs an administrator")
+    return [line["context"]["reason"] for line in lines if line["context"]["bedrock_key_id"] == key_id]
+
+
+@STREAMS
+@pytest.mark.parametrize("fault", ["throttling_http", "throttling_first_frame", "not_ready", "quota_day"])
+def test_a_throttled_profile_is_followed_by_the_next_and_is_the_first_choice_again(stack: Any, stream: bool, fault: str) -> None:
+    developer = stack.developer("bedrock_only", bedrock=FIRST)
+    stack.bedrock.fault(fault, times=1, match={"path": GLOBAL})
+    answers = [ask(developer, stream=stream) for _ in range(2)]
+    assert [each.came_from_bedrock("") for each in answers] == [True, True]
+    again = US if fault == "quota_day" else GLOBAL  # a quota is known to last
+    assert _asked(stack) == [(FIRST, GLOBAL), (FIRST, US), (FIRST, again)]
+    assert any(reason.startswith("bedrock:") and "global.anthropic" in reason for reason in trace_of(stack, answers[0]))
+
+
+@STREAMS
+@pytest.mark.parametrize("fault", ["throttling_http", "service_unavailable", "internal", "quota_exceeded", "quota_day"])
+def test_a_key_that_cannot_serve_is_followed_by_the_next_key(stack: Any, stream: bool, fault: str) -> None:
+    developer, _, second = _two_keys(stack)
+    stack.bedrock.fault(fault, match={"credential": FIRST})
+    answer = ask(developer, stream=stream)
+    assert answer.came_from_bedrock("")
+    assert line_of(stack, answer)["bedrock_key_id"] == second
+    assert _asked(stack)[-1] == (SECOND, GLOBAL)
+
+
+@STREAMS
+def test_geo_residency_never_leaves_the_geography_not_on_throttle_either(stack: Any, stream: bool) -> None:
+    developer = stack.developer("bedrock_only", bedrock="")
+    _attach(stack, developer, FIRST, Residency.GEO)
+    stack.bedrock.fault("throttling_http")
+    assert ask(developer, stream=stream).status == 429
+    assert _asked(stack) == [(FIRST, US)]
+
+
+@STREAMS
+def test_a_timeout_is_not_tried_again_with_another_key(stack: Any, stream: bool) -> None:
+    developer, _, _ = _two_keys(stack)
+    stack.bedrock.fault("model_timeout", times=1)
+    assert ask(developer, stream=stream).status == 504
+    assert _asked(stack) == [(FIRST, GLOBAL)]
+
+
+@STREAMS
+def test_a_request_that_bedrock_finds_wrong_is_not_tried_again(stack: Any, stream: bool) -> None:
+    developer, _, _ = _two_keys(stack)
+    stack.bedrock.fault("http_400")
+    assert ask(developer, stream=stream).status == 400
+    assert _asked(stack) == [(FIRST, GLOBAL)]
+
+
+@STREAMS
+def test_a_daily_quota_keeps_the_key_closed_until_midnight_utc(stack: Any, stream: bool) -> None:
+    developer, first, _ = _two_keys(stack)
+    stack.bedrock.fault("quota_day", match={"credential": FIRST})
+    for _ in range(2):
+        assert ask(developer, stream=stream).came_from_bedrock("")
+    assert _asked(stack) == [(FIRST, GLOBAL), (FIRST, US), (SECOND, GLOBAL), (SECOND, GLOBAL)]
+    lines = [line["context"] for line in stack.product.logs() if line["message"] == "circuit open"]
+    opened = [line for line in lines if line.get("bedrock_key_id") == first]
+    assert [(line["fault"], line["until"] % 86_400) for line in opened] == [("bedrock_quota", 0.0)] * 2
+
+
+@STREAMS
+def test_three_failures_of_one_key_make_the_other_the_first_choice(stack: Any, stream: bool) -> None:
+    developer, _, _ = _two_keys(stack)
+    stack.bedrock.fault("service_unavailable", match={"credential": FIRST, "path": GLOBAL})
+    stack.bedrock.fault("service_unavailable", match={"credential": FIRST, "path": US})
+    for _ in range(7):
+        assert ask(developer, stream=stream).came_from_bedrock("")
+    assert [secret for secret, _ in _asked(stack)].count(FIRST) == 6
+    stack.bedrock.reset()
+    assert ask(developer, stream=stream).came_from_bedrock("")
+    assert _asked(stack) == [(SECOND, GLOBAL)]
+
+
+@STREAMS
+@pytest.mark.parametrize("secret", ["bedrock-expired", "bedrock-malformed", "bedrock-bad"])
+def test_a_key_that_aws_refuses_is_marked_unhealthy_and_used_no_more(stack: Any, stream: bool, secret: str) -> None:
+    developer = stack.developer("bedrock_only", bedrock="")
+    refused = _attach(stack, developer, secret)
+    _attach(stack, developer, SECOND, after=refused)
+    assert ask(developer, stream=stream).came_from_bedrock("")
+    assert await_true(lambda: _health(stack, refused) is KeyHealth.UNHEALTHY)
+    assert _told(stack, refused)[0] == "auth"
+
+    def is_left_alone() -> bool:
+        stack.bedrock.reset()
+        return ask(developer, stream=stream).status == 200 and _asked(stack) == [(SECOND, GLOBAL)]
+
+    await_true(is_left_alone)
+
+
+@STREAMS
+@pytest.mark.parametrize("fault", ["http_401", "http_403", "access_denied"])
+@pytest.mark.parametrize("strategy", ["bedrock_only", "plan_first"])
+def test_bedrocks_401_and_403_never_reach_the_client(stack: Any, stream: bool, fault: str, strategy: str) -> None:
+    developer = stack.developer(strategy, bedrock="")
+    key = _attach(stack, developer, FIRST)
+    stack.anthropic.fault("overloaded")
+    stack.bedrock.fault(fault)
+    answer = ask(developer, stream=stream)
+    assert (answer.status, answer.error_type) == (529, "overloaded_error")
+    assert await_true(lambda: _health(stack, key) is KeyHealth.UNHEALTHY)
+    assert _told(stack, key) != []
+
+
+@STREAMS
+def test_with_every_key_unhealthy_a_bedrock_only_key_is_told_whom_to_ask(stack: Any, stream: bool) -> None:
+    developer = stack.developer("bedrock_only", bedrock="bedrock-expired")
+    ask(developer, stream=stream)
+
+    def is_told() -> bool:
+        answer = ask(developer, stream=stream)
+        assert answer.status == 529
+        return "ask your administrator" in answer.json["error"]["message"]
+
+    await_true(is_told)
+
+
+@STREAMS
+def test_with_every_key_unhealthy_the_plans_own_refusal_arrives_and_no_circuit_applies(stack: Any, stream: bool) -> None:
+    developer = stack.developer(bedrock="")
+    key = _attach(stack, developer, "bedrock-expired")
+    stack.anthropic.fault("plan_exhausted", reset=600)
+    assert ask(developer, stream=stream).headers["anthropic-ratelimit-unified-status"] == "rejected"
+    await_true(lambda: _health(stack, key) is KeyHealth.UNHEALTHY)
+    stack.anthropic.clear_faults()
+    await_true(lambda: ask(developer, stream=stream).came_from_plan)
+
+
+@STREAMS
+def test_an_account_without_global_profiles_uses_the_next_and_remembers_it(stack: Any, stream: bool) -> None:
+    developer = stack.developer("bedrock_only", bedrock="")
+    key = _attach(stack, developer, FIRST)
+    stack.bedrock.fault("access_denied", match={"path": "/model/global."})
+    for _ in range(2):
+        assert ask(developer, stream=stream).came_from_bedrock("")
+    assert _asked(stack) == [(FIRST, GLOBAL), (FIRST, US), (FIRST, US)]
+    assert (_health(stack, key), _told(stack, key)) == (KeyHealth.UNKNOWN, [])
+
+
+@STREAMS
+def test_one_model_that_is_denied_does_not_take_a_key_out_of_use_that_serves_others(stack: Any, stream: bool) -> None:
+    developer = stack.developer("bedrock_only", bedrock="")
+    key = _attach(stack, developer, FIRST)
+    assert ask(developer, stream=stream).came_from_bedrock("")
+    stack.bedrock.fault("access_denied", match={"model": OPUS})
+    assert ask(developer, stream=stream, model=OPUS).status == 529
+    await_true(lambda: _told(stack, key) == ["not_entitled"])
+    assert ask(developer, stream=stream).came_from_bedrock("")
+    assert _health(stack, key) is KeyHealth.UNKNOWN
+
+
+def test_no_secret_of_a_bedrock_key_is_in_the_log(stack: Any) -> None:
+    developer = stack.developer("bedrock_only", bedrock="bedrock-expired-marked-secret")
+    ask(developer)
+    stack.bedrock.fault("http_400", message="the key bedrock-expired-marked-secret")
+    ask(developer)
+    assert "marked-secret" not in stack.product.log_path.read_text()
