@@ -33,7 +33,6 @@ class _Connection:
     origin: Origin
     socket: UpstreamSocket
     idle_since: float = 0.0
-    reused: bool = False
     lifeline: Lifeline | None = None
 
     def tie(self, lifeline: Lifeline | None) -> None:
@@ -85,7 +84,6 @@ class HttpPool:
             connection.socket.close()
             return
         connection.idle_since = self._clock()
-        connection.reused = True
         self._idle.setdefault(connection.origin, []).append(connection)
 
     def close(self) -> None:

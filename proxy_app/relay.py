@@ -92,7 +92,8 @@ class Relay:
         if self._call.lifeline.gone:
             self._finish(Fault.CLIENT_GONE)
             return None
-        if self._meter.ended:
+        if self._meter.ended or self._meter.error_type:  # its last word has passed
+            self._finish(None)
             return b""
         if self._call.lifeline.draining:
             self._finish(Fault.STREAM_BROKEN, "overloaded_error", "drained")

@@ -22,7 +22,7 @@ from proxy_app.call import BytesBody, Call, Endpoint, Reply
 from proxy_app.circuits import CircuitName, Circuits, Pass, Refused
 from proxy_app.errors import upstream_error_reply
 from proxy_app.faults import Fault, NotAsked, UpstreamError
-from proxy_app.providers.bedrock_wire import BedrockBody, BedrockEndpoint, BedrockLimits, read_whole
+from proxy_app.providers.bedrock_wire import BedrockBody, BedrockEndpoint, BedrockLimits, begin, read_whole
 from proxy_app.upstream_http import BodyBroken, ConnectFailed, NoAnswer, UpstreamAnswer
 from proxy_app.upstream_socket import Expired
 
@@ -212,7 +212,8 @@ class BedrockProvider:
     def _committed(self, call: Call, answer: UpstreamAnswer, model_id: str, deadline: float) -> Reply:
         try:
             if answer.status != 200 or ("json" in answer.header("content-type") and call.asked.stream):
-                raise from_http(answer.status, _lower(answer), read_whole(answer, deadline))
+                status = 502 if answer.status == 200 else answer.status  # JSON instead of frames: AWS's own mistake, not a 400
+                raise from_http(status, _lower(answer), read_whole(answer, deadline))
             if call.asked.stream:
                 return self._stream(call, answer, model_id, deadline)
             message = as_message(read_whole(answer, deadline))
@@ -225,18 +226,13 @@ class BedrockProvider:
 
     def _stream(self, call: Call, answer: UpstreamAnswer, model_id: str, deadline: float) -> Reply:
         translator = StreamTranslator()
-        seen = b""
-        while not seen:
-            received = answer.read(deadline)
-            if not received:
-                raise BodyBroken("the stream ended before its first event")
-            seen = translator.feed(received)
+        begun = begin(answer, translator, deadline)
         headers = (
             ("content-type", "text/event-stream; charset=utf-8"),
             ("cache-control", "no-cache"),
             ("request-id", call.request_id),
         )
-        body = BedrockBody(answer, translator, seen, self._limits, self._clock)
+        body = BedrockBody(answer, translator, begun, self._limits, self._clock)
         return Reply(200, headers, body, ProviderName.BEDROCK, streamed=True, model_served=model_id)
 
     def _next_midnight(self) -> float:

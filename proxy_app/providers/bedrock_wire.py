@@ -57,22 +57,51 @@ def read_whole(answer: UpstreamAnswer, deadline: float) -> bytes:
     return b"".join(pieces)
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A stream's first events, and what broke it right behind them: too late for another try, it is paid for."""
+
+    seen: bytes
+    broken: BedrockFault | WireError | None = None
+
+
+def begin(answer: UpstreamAnswer, translator: StreamTranslator, deadline: float) -> Begun:
+    """Wait for the first event. Raises BedrockFault or WireError when it is none, and as `UpstreamAnswer.read`."""
+    while received := answer.read(deadline):
+        try:
+            seen = translator.feed(received)
+        except (BedrockFault, WireError) as error:
+            if not error.before:
+                raise
+            return Begun(error.before, error)
+        if seen:
+            return Begun(seen)
+    raise BodyBroken("the stream ended before its first event")
+
+
 class BedrockBody:
     """Frames into events as they arrive, a ping into every long silence. See `proxy_app.call.Body`."""
 
-    __slots__ = ("_answer", "_clock", "_limits", "_seen", "_translator")
+    __slots__ = ("_answer", "_begun", "_clock", "_limits", "_translator")
 
     def __init__(
-        self, answer: UpstreamAnswer, translator: StreamTranslator, seen: bytes, limits: BedrockLimits, clock: Callable[[], float]
+        self,
+        answer: UpstreamAnswer,
+        translator: StreamTranslator,
+        begun: Begun,
+        limits: BedrockLimits,
+        clock: Callable[[], float],
     ) -> None:
         self._answer = answer
         self._translator = translator
-        self._seen = seen
+        self._begun = begun
         self._limits = limits
         self._clock = clock
 
     def __iter__(self) -> Iterator[bytes]:
-        yield self._seen
+        yield self._begun.seen
+        if self._begun.broken is not None:
+            raise _broken(self._begun.broken)
         last_heard = self._clock()
         while True:
             try:
@@ -100,10 +129,14 @@ class BedrockBody:
         except (BedrockFault, WireError) as error:
             if error.before:
                 yield error.before
-            error_type = error.error_type if isinstance(error, BedrockFault) else "api_error"
-            raise StreamBroken(Fault.STREAM_BROKEN, f"Bedrock: {error}", error_type) from error
+            raise _broken(error) from error
         if events:
             yield events
 
     def close(self) -> None:
         self._answer.close()
+
+
+def _broken(error: BedrockFault | WireError) -> StreamBroken:
+    error_type = error.error_type if isinstance(error, BedrockFault) else "api_error"
+    return StreamBroken(Fault.STREAM_BROKEN, f"Bedrock: {error}", error_type)

@@ -21,6 +21,7 @@ from tests.live.bare import RawClient, chunked, request_bytes, until
 ROOT = Path(__file__).resolve().parents[2]
 HOST = ("host", "h")
 
+
 class Server:
     def __init__(self, log: Path) -> None:
         self.port = free_port()
@@ -92,7 +93,7 @@ def test_request_headers_reach_the_app_apart_and_in_order(client: RawClient) -> 
 
 def test_answer_headers_leave_in_the_apps_order_without_those_of_another_connection(client: RawClient) -> None:
     got = client.ask("/headers-sent", [HOST])
-    sent = [("X-b", "1"), ("server", "theirs"), ("x-B", "2"), ("Date", "then"), ("X-b", "1"), ("Trailers", "kept"), ("x_y", "z")]
+    sent = [("X-b", "1"), ("server", "theirs"), ("x-B", "2"), ("Date", "then"), ("X-b", "1"), ("Trailers", "kept")]
     assert (got.line, got.headers) == ("HTTP/1.1 200 Fine", [("Connection", "keep-alive"), *sent, ("content-length", "0")])
 
 
@@ -160,22 +161,13 @@ def test_what_is_no_request_is_told_so_though_its_sender_goes_on(client: RawClie
     assert (got.status, got.body) == (400, b"what")
 
 
-def test_a_refusal_does_not_wait_for_a_client_that_neither_sends_nor_closes(server: Server) -> None:
+def test_a_refusal_does_not_wait_for_ever_for_a_client_that_neither_sends_nor_closes(server: Server) -> None:
+    [worker] = _children(server.process.pid)
+    before = _open_files(worker)
     with RawClient(server.url) as idle:
-        began = time.monotonic()
         idle.send(request_bytes("/refused", [HOST, ("content-length", "10000000")], method="PUT"))
         assert (idle.receive().status, idle.at_end()) == (413, True)
-        assert until(lambda: _is_dropped(idle.sock), 15)
-    assert time.monotonic() - began < 15
-
-
-def _is_dropped(sock: socket.socket) -> bool:
-    """The server has let go for good: what is sent now is answered by a reset."""
-    try:
-        sock.send(b"x")
-    except OSError:
-        return True
-    return False
+        assert until(lambda: _open_files(worker) <= before, 15)
 
 
 @pytest.mark.parametrize("expectation", ["100-continue", "100-Continue"])
@@ -246,6 +238,10 @@ def test_an_ending_worker_finishes_what_runs_answers_what_comes_and_does_not_wai
 def _refuses(server: Server) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", server.port)) != 0
+
+
+def _open_files(pid: int) -> int:
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 
 
 def _children(pid: int) -> list[int]:

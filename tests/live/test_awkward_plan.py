@@ -124,13 +124,15 @@ def test_an_answer_that_ends_before_it_began_falls_back(
 
 def test_half_a_first_event_is_not_passed_on(stack: Any, bare_plan: BarePlan) -> None:
     developer = stack.developer()
-    bare_plan.script(STREAM_HEAD + b'1b\r\nevent: message_start\ndata: {\r\n')
+    bare_plan.script(STREAM_HEAD + b"1b\r\nevent: message_start\ndata: {\r\n")
     answer = ask(developer)
     assert answer.came_from_bedrock("plan_error")
     assert [name for name, _ in answer.events].count("message_start") == 1
 
 
-def test_a_stream_that_stays_open_behind_its_error_event_does_not_keep_the_client_waiting(stack: Any, bare_plan: BarePlan) -> None:
+def test_a_stream_that_stays_open_behind_its_error_event_does_not_keep_the_client_waiting(
+    stack: Any, bare_plan: BarePlan
+) -> None:
     developer = stack.developer()
     bare_plan.script(STREAM_HEAD + b"%x\r\n%s\r\n" % (len(ERROR_EVENT), ERROR_EVENT), stays=True)
     answer = ask(developer)

@@ -1,4 +1,4 @@
-"""Several Bedrock keys, several ids of one model: which is asked, in which order, and what administrators are told (SPEC section 6)."""
+"""Several Bedrock keys, several ids of one model: which is asked when, and what administrators are told (SPEC section 6)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def _attach(stack: Any, developer: Any, secret: str, residency: Residency = Resi
     """One more Bedrock key; its id. Keys are asked in the order of their ids, which one millisecond may give in any order."""
     new = bedrock_keys.NewBedrockKey("us-east-1", residency, secret)
     vault = open_vault(stack.settings, ensure_local(stack.settings))
-    sealed = await_true(lambda: next((it for it in [bedrock_keys.seal_bedrock_key(vault, new)] if it.id > after), None))
+    sealed = bedrock_keys.seal_bedrock_key(vault, new)
+    while sealed.id <= after:
+        sealed = bedrock_keys.seal_bedrock_key(vault, new)
 
     def attach(connection: Any) -> None:
         user = access.find_user(connection, developer.user_id)
@@ -39,14 +41,15 @@ def _two_keys(stack: Any, strategy: str = "bedrock_only") -> tuple[Any, str, str
 
 
 def _health(stack: Any, key_id: str) -> KeyHealth:
-    return stack.database.read(lambda connection: bedrock_keys.find_bedrock_key(connection, key_id)).key.health
+    found = stack.database.read(lambda connection: bedrock_keys.find_bedrock_key(connection, key_id))
+    return KeyHealth(found.key.health)
 
 
 def _asked(stack: Any) -> list[tuple[str, str]]:
     """(secret, id of the model with its slashes) of each request to Bedrock."""
     seen = []
     for each in stack.bedrock_posts():
-        secret = dict((name.lower(), value) for name, value in each["headers"])["authorization"].removeprefix("Bearer ")
+        secret = {name.lower(): value for name, value in each["headers"]}["authorization"].removeprefix("Bearer ")
         seen.append((secret, each["target"].partition("invoke")[0]))
     return seen
 

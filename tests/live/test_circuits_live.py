@@ -6,6 +6,7 @@ Times are settings, lowered: a probe every 2 s, at most 1 s open after failures,
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -30,6 +31,10 @@ def _await_time(seconds: float) -> None:
     """Let the product's own time pass."""
     due = time.monotonic() + seconds
     await_true(lambda: time.monotonic() > due)
+
+
+def _has_seen(stack: Any, posts: int) -> bool:
+    return len(stack.plan_posts()) == posts
 
 
 def _app_lines(stack: Any, developer: Any, message: str) -> list[dict[str, Any]]:
@@ -71,7 +76,9 @@ def test_a_window_of_one_family_leaves_the_others_on_the_plan(stack: Any, stream
 
 
 @STREAMS
-def test_an_exhausted_plan_is_probed_by_exactly_one_of_fifty_requests_and_the_others_do_not_wait(stack: Any, stream: bool) -> None:
+def test_an_exhausted_plan_is_probed_by_exactly_one_of_fifty_requests_and_the_others_do_not_wait(
+    stack: Any, stream: bool
+) -> None:
     developer = stack.developer()
     stack.anthropic.fault("plan_exhausted", times=1, reset=600)
     ask(developer, stream=stream)
@@ -178,7 +185,7 @@ def test_a_client_that_leaves_is_no_failure_of_the_plan(stack: Any, stream: bool
     stack.anthropic.fault("hang", times=3)
     for number in range(3):
         with abandoned(developer, stream=stream):
-            await_true(lambda so_far=number: len(stack.plan_posts()) == so_far + 1)
+            await_true(partial(_has_seen, stack, number + 1))
     await_true(lambda: all(each["closed_by_client_at"] for each in stack.plan_posts()))
     assert ask(developer, stream=stream).came_from_plan
 

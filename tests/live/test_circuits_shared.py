@@ -1,4 +1,4 @@
-"""Two servers on one PostgreSQL database: what one has found out, the other knows within two or three seconds (SPEC section 5)."""
+"""Two servers on one PostgreSQL database: what one has found out the other knows within 2-3 s (SPEC section 5)."""
 
 from __future__ import annotations
 

@@ -90,12 +90,15 @@ class Evidence:
     product: Product
     access_keys: list[str]
     answers: list[bytes]
+    spools: dict[str, bytes]
     cli: str
 
     @property
     def files(self) -> dict[str, bytes]:
+        """What is on disk at the end, what the spools were when a worker was killed, and what the command line lists."""
         found = (path for path in self.product.data_dir.rglob("*") if path.is_file())
-        return {str(path.relative_to(self.product.data_dir)): path.read_bytes() for path in found}
+        on_disk = {str(path.relative_to(self.product.data_dir)): path.read_bytes() for path in found}
+        return {**on_disk, **self.spools, "the command line's lists": self.cli.encode()}
 
 
 def body(stream: bool) -> bytes:
@@ -134,8 +137,10 @@ class Traffic:
 
     def __init__(self, product: Product, anthropic: Sandbox, bedrock: Sandbox) -> None:
         self.product, self.anthropic, self.bedrock = product, anthropic, bedrock
+        self.database = product.data_dir / "var" / "proxy.sqlite"
         self.access_keys: list[str] = []
         self.answers: list[bytes] = []
+        self.spools: dict[str, bytes] = {}
 
     def developer(self, strategy: str) -> str:
         name = f"dev{len(self.access_keys)}"
@@ -205,26 +210,43 @@ class Traffic:
         self.anthropic.reset()
 
     def kill(self) -> None:
-        """A worker dies in the middle of an answer; its successor takes over what it left."""
+        """A worker dies in the middle of an answer, its records still in the spool; its successor takes them over."""
         key = self.developer("plan_first")
-        self.anthropic.fault("silent_midstream")
-        with socket.create_connection(("127.0.0.1", self.product.port)) as sock:
-            sock.sendall(request(f"{key}/v1/messages", body(True)))
-            sock.recv(100)
-            [worker] = self.product.worker_pids()
-            os.kill(worker, signal.SIGKILL)
-            _until(lambda: self.product.worker_pids() not in ([], [worker]))
+        with sqlite3.connect(self.database, isolation_level=None) as connection:
+            connection.execute("BEGIN IMMEDIATE")  # nothing gets into the ledger
+            self.say(request(f"{key}/v1/messages", body(True)))
+            self.anthropic.fault("silent_midstream")
+            with socket.create_connection(("127.0.0.1", self.product.port)) as sock:
+                sock.sendall(request(f"{key}/v1/messages", body(True)))
+                sock.recv(100)
+                [worker] = self.product.worker_pids()
+                os.kill(worker, signal.SIGKILL)
+                _until(lambda: self.product.worker_pids() not in ([], [worker]))
+            self.spools = {path.name: path.read_bytes() for path in self.product.data_dir.rglob("*.spool")}
+            connection.execute("ROLLBACK")
         self.anthropic.reset()
         _until(lambda: self._is_ready())
         self.say(request(f"{key}/v1/messages", body(True)))
+        _until(lambda: "took over a spool" in self.product.log_path.read_text())
+
+    def poison(self) -> None:
+        """A record that the ledger refuses: it goes into a file of its own."""
+        key = self.developer("plan_first")
+        trigger = "CREATE TRIGGER poison BEFORE INSERT ON requests WHEN NEW.user_id = (SELECT max(id) FROM users)"
+        with sqlite3.connect(self.database) as connection:
+            connection.execute(f"{trigger} BEGIN SELECT RAISE(ABORT, 'poison'); END")
+        self.say(request(f"{key}/v1/messages", body(True)))
+        _until(lambda: any(self.product.data_dir.rglob("dead-letters*")))
+        with sqlite3.connect(self.database) as connection:
+            connection.execute("DROP TRIGGER poison")
 
     def crash(self) -> None:
         """The tables are not what the code expects: an error that nobody foresaw, with a traceback."""
         key = self.developer("plan_first")
-        with sqlite3.connect(self.product.data_dir / "var" / "proxy.sqlite") as connection:
+        with sqlite3.connect(self.database) as connection:
             connection.execute("ALTER TABLE access_keys RENAME COLUMN secret_hash TO gone")
         self.say(request(f"{key}/v1/messages", body(True)))
-        with sqlite3.connect(self.product.data_dir / "var" / "proxy.sqlite") as connection:
+        with sqlite3.connect(self.database) as connection:
             connection.execute("ALTER TABLE access_keys RENAME COLUMN gone TO secret_hash")
         self.say(request(f"{key}/v1/messages", body(False)))
 
@@ -251,12 +273,13 @@ def evidence() -> Iterator[Evidence]:
             product.start()
             traffic = Traffic(product, anthropic, bedrock)
             for act in (
-                traffic.faults, traffic.refusals, traffic.no_requests, traffic.hang_ups, traffic.kill, traffic.crash,
+                traffic.faults, traffic.refusals, traffic.no_requests, traffic.hang_ups, traffic.kill, traffic.poison,
+                traffic.crash,
             ):  # fmt: skip
                 act()
             listed = [product.cli(*command) for command in (("user", "list"), ("key", "list"), ("bedrock-key", "list"))]
             product.stop()
-            yield Evidence(product, traffic.access_keys, traffic.answers, json.dumps(listed))
+            yield Evidence(product, traffic.access_keys, traffic.answers, traffic.spools, json.dumps(listed))
 
 
 def forms(secret: str) -> set[bytes]:
@@ -301,18 +324,19 @@ def test_the_traffic_went_where_it_should(evidence: Evidence) -> None:
     assert {"plan", "bedrock"} <= {provider for provider, _, _ in outcomes}
     assert any(SECRETS["answer"].encode() in answer for answer in evidence.answers)
     assert any("traceback" in line["context"] for line in evidence.product.logs())
-    assert "took over a spool" in {line["message"] for line in evidence.product.logs()}
+    assert b"claude-sonnet-4-5" in b"".join(evidence.spools.values())
+    assert b"claude-sonnet-4-5" in evidence.files["var/spool/dead-letters.jsonl"]
 
 
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_is_nowhere_that_the_server_writes_to(evidence: Evidence, name: str) -> None:
     files = evidence.files
     assert {"server.log", "var/proxy.sqlite"} <= files.keys()
-    assert finds(SECRETS[name], {**files, "the command line's lists": evidence.cli.encode()}) == []
+    assert finds(SECRETS[name], files) == []
 
 
 def test_of_an_access_key_no_more_than_its_prefix_is_written(evidence: Evidence) -> None:
-    files = {**evidence.files, "the command line's lists": evidence.cli.encode()}
+    files = evidence.files
     assert [found for key in evidence.access_keys for found in finds(key[12:40], files)] == []
     assert all(key[:9].encode() in files["var/proxy.sqlite"] for key in evidence.access_keys)
 

@@ -33,7 +33,8 @@ def test_a_success_is_the_answer_even_with_a_window_rejected(status: int) -> Non
         (400, Fault.REJECTED), (404, Fault.REJECTED), (409, Fault.REJECTED), (413, Fault.REJECTED), (422, Fault.REJECTED),
         (401, Fault.PLAN_AUTH), (403, Fault.PLAN_AUTH), (402, Fault.PLAN_ENTITLEMENT), (408, Fault.PLAN_TIMEOUT),
         (529, Fault.PLAN_OVERLOADED), (500, Fault.PLAN_ERROR), (501, Fault.PLAN_ERROR), (502, Fault.PLAN_ERROR),
-        (503, Fault.PLAN_ERROR), (504, Fault.PLAN_ERROR), (520, Fault.PLAN_ERROR), (526, Fault.PLAN_ERROR), (599, Fault.PLAN_ERROR),
+        (503, Fault.PLAN_ERROR), (504, Fault.PLAN_ERROR), (520, Fault.PLAN_ERROR), (526, Fault.PLAN_ERROR),
+        (599, Fault.PLAN_ERROR),
     ],
 )  # fmt: skip
 def test_every_status_but_429_has_one_meaning_whatever_its_headers_say(status: int, fault: Fault) -> None:
@@ -108,7 +109,9 @@ def test_a_stream_that_begins_with_an_error_has_the_fault_of_its_type(kind: str,
     assert fault_of_error_event(error("x", kind)) is fault
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"[1]", b"{}", b'{"error":3}', b'{"error":[]}', b'{"error":{}}', b"null"])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b"[1]", b"{}", b'{"error":3}', b'{"error":[]}', b'{"error":{}}', b"null"]
+)
 def test_a_body_of_another_shape_names_nothing(body: bytes) -> None:
     assert (error_type_of(body), names_thinking(body), fault_of_error_event(body)) == ("", False, Fault.PLAN_ERROR)
     assert judge(429, {}, body) == Verdict(Fault.PLAN_THROTTLED)
