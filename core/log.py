@@ -11,7 +11,9 @@ from __future__ import annotations
 import logging
 import os
 import re
+import stat
 import traceback
+from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +26,7 @@ MOST_LINE_BYTES = 8192
 _CHATTY = ("alembic", "boto3", "botocore", "urllib3")
 _CUT = "...[cut]..."
 _MOST_RAW_CHARS = 200_000
-_MOST_TRIES = 10_000
+_MOST_HELD_BYTES = 1024 * 1024
 # How much of each text stays, tried in this order until the line fits.
 _TEXT_CHARS = (3000, 800, 200, 60)
 # Everything that lets somebody in, as it looks in prose, in headers, in URLs and inside JSON text. `ak_` and 12 more
@@ -48,7 +50,6 @@ _SECRETS = tuple(
 )
 # One of these is in every text that one of the patterns matches; looking for them is some twenty times as fast.
 _MARKS = ("ak_", "ak%5f", "sk-ant-", "absk", "bedrock-api-key-", "bearer", "cookie", "-key", "authorization", "://", "eyj")
-
 
 
 def redact(text: str) -> str:
@@ -91,31 +92,68 @@ class JsonFormatter(logging.Formatter):
 
 
 class LineWriter:
-    """Whole lines to a descriptor that others may share. `dropped` counts lines that a full pipe did not take."""
+    """Whole lines to a descriptor that others may share; `open_quietly` makes one that never holds the caller up.
 
-    __slots__ = ("_fd", "_torn", "dropped")
+    What a full pipe does not take waits here for the next write, so much and no more. `dropped` counts lines that are lost.
+    """
+
+    __slots__ = ("_begun", "_fd", "_held", "_held_bytes", "dropped")
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._torn = False
+        self._held: deque[bytes] = deque()
+        self._held_bytes = 0
+        self._begun = False  # a line stands there that has no end yet
         self.dropped = 0
 
     def write(self, line: bytes) -> None:
-        """`line` ends with its newline. Tries again while the pipe is full, but not for ever: the hub stands still here."""
-        left = b"\n" + line if self._torn else line
-        whole = len(left)
-        for _ in range(_MOST_TRIES):
-            try:
-                left = left[os.write(self._fd, left) :]
-            except BlockingIOError:
-                continue
-            except OSError:
-                break
-            if not left:
-                self._torn = False
-                return
-        self.dropped += 1
-        self._torn = self._torn or len(left) < whole
+        """`line` ends with its newline. Never raises."""
+        if self._held_bytes + len(line) > _MOST_HELD_BYTES:
+            self.dropped += 1
+        else:
+            whole = b"\n" + line if self._begun and not self._held else line
+            self._held.append(whole)
+            self._held_bytes += len(whole)
+        while self._held and self._push():
+            continue
+
+    def _push(self) -> bool:
+        """Write the oldest line, or what is left of it. False when nothing more can be written now."""
+        line = self._held.popleft()
+        self._held_bytes -= len(line)
+        try:
+            written = os.write(self._fd, line)
+        except BlockingIOError:
+            written = 0
+        except OSError:  # nobody will ever read, or the disk is full
+            self.dropped += 1 + len(self._held)
+            self._held.clear()
+            self._held_bytes = 0
+            return False
+        if written == len(line):
+            self._begun = False
+            return True
+        self._begun = self._begun or written > 0
+        self._held.appendleft(line[written:])
+        self._held_bytes += len(line) - written
+        return False
+
+
+def open_quietly(fd: int) -> int:
+    """A descriptor of the same pipe or terminal that does not wait for its reader: the whole worker would stand still.
+
+    Opened anew, because whoever shares `fd` (a shell, gunicorn's master) relies on waiting. Where that is not allowed (a pipe
+    made by another user) or not possible (a socket), `fd` itself no longer waits. A file never makes anybody wait.
+    """
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+        try:
+            return os.open(f"/dev/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        except OSError:
+            pass
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+        os.set_blocking(fd, False)
+    return fd
 
 
 class AccessLog:
@@ -158,13 +196,16 @@ class _LineHandler(logging.Handler):
 
 
 def configure_logging(level: str, fd: int = 1) -> LineWriter:
-    """All of `logging` goes to `fd` (the command line takes 2) as our lines, in place of whatever was configured before."""
-    writer = LineWriter(fd)
+    """All of `logging` goes to `fd` as our lines, in place of whatever was configured before, also for single loggers."""
+    writer = LineWriter(open_quietly(fd))
     handler = _LineHandler(writer)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
-    for old in root.handlers[:]:
-        root.removeHandler(old)
+    for name in ("", *logging.root.manager.loggerDict):
+        logger = logging.getLogger(name)
+        logger.propagate = True
+        for old in logger.handlers[:]:
+            logger.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
     for name in _CHATTY:

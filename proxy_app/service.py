@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 _WATCH_S = 0.2
 _LAST_WORDS_S = 2.0  # for a client that reads slowly to take the error event
 _PUBLISH_S = 1.0
+_LAST_CALLS_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +104,10 @@ class Service:
         log.info("letting go of who does not read", extra={"context": {"calls": self._parts.live.abandon()}})
 
     def close(self) -> None:
-        """The worker's last act, within seconds also when the database is silent: the recorder's 5 and two more."""
+        """The worker's last act, within seconds also when the database is silent: the recorder's 5 and three more."""
         self._closing = True
         parts = self._parts
+        self._end_calls()
         parts.recorder.close()
         parts.tick.stop()
         spawn(self._publish).stop(_PUBLISH_S)
@@ -114,6 +116,15 @@ class Service:
         parts.pool.close()
         parts.database.close()
         log.info("stopped", extra={"context": {"calls_left": len(parts.live)}})
+
+    def _end_calls(self) -> None:
+        """None is left after a drain. A server that was told to end at once (SIGINT) has some, and they are booked, too."""
+        live = self._parts.live
+        live.drain()
+        left_s = _LAST_CALLS_S
+        while left_s > 0 and len(live):
+            sleep(_WATCH_S / 10)
+            left_s -= _WATCH_S / 10
 
     def _publish(self) -> None:
         try:

@@ -124,9 +124,9 @@ class AnswerParser:
     def end(self) -> None:
         """The upstream closed after a whole head: the regular end of a body that nothing else frames, else its breach."""
         if self._values("content-length") or "chunked" in self._codings():
-            self.broken = self.broken or "the connection ended inside the body"
+            self.broken = "the connection ended inside the body"
         else:
-            self.complete = not self.broken
+            self.complete = True
 
     def on_message_begin(self) -> None:
         if self.complete:

@@ -127,7 +127,7 @@ class UpstreamSocket:
         of no use: closed, or about to be (an unasked 408 would be taken for the next request's answer)."""
         poll = _Poll()
         poll.register(self._sock.fileno(), select.POLLIN)
-        return not poll.poll(0) and not (isinstance(self._sock, ssl.SSLSocket) and self._sock.pending())
+        return not poll.poll(0)
 
     def sever(self) -> None:
         """End the wait under way, and every later one. Safe from a hub callback and from any greenlet."""

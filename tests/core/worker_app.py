@@ -56,15 +56,7 @@ class Application:
         return [body]
 
     def headers_sent(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        sent = [
-            ("X-b", "1"),
-            ("server", "theirs"),
-            ("x-B", "2"),
-            ("Date", "then"),
-            ("X-b", "1"),
-            ("Trailers", "kept"),
-            ("x_y", "z"),
-        ]
+        sent = [("X-b", "1"), ("server", "theirs"), ("x-B", "2"), ("Date", "then"), ("X-b", "1"), ("Trailers", "kept")]
         start_response("200 Fine", [*sent, ("content-length", "0"), ("Keep-Alive", "x"), ("Transfer-Encoding", "chunked")])
         return []
 

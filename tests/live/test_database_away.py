@@ -155,13 +155,16 @@ def ready(stack: Any) -> str:
     return str(word)
 
 
-def test_known_keys_are_served_and_nothing_booked_is_lost(stack: Any, clients: ThreadPoolExecutor, outage: Outage) -> None:
+def test_known_keys_are_served_strangers_asked_to_wait_and_nothing_booked_is_lost(
+    stack: Any, clients: ThreadPoolExecutor, outage: Outage
+) -> None:
     customers = Customers(clients, known_developer(stack))
     customers.come(6)
     customers.served_more(20)
     with away(outage):
         gone_at = time.monotonic()
         eventually(lambda: ready(stack) == "degraded")
+        assert_strangers_are_turned_away(stack)
         eventually(lambda: time.monotonic() - gone_at > AWAY_S)
         customers.served_more(20)
         assert waiting_bytes(stack) > 0
@@ -178,15 +181,13 @@ def waiting_bytes(stack: Any) -> int:
     return sum(path.stat().st_size for path in (stack.product.data_dir / "var" / "spool").glob("*.spool"))
 
 
-def test_an_unknown_key_is_asked_to_come_again_and_a_malformed_one_is_refused(stack: Any, outage: Outage) -> None:
-    known_developer(stack)
-    with away(outage):
-        eventually(lambda: ready(stack) == "degraded")
-        with Line(stack.product.base_url(new_access_key())) as unknown, Line(stack.product.base_url("ak_x")) as malformed:
-            error = json.loads(unknown.ask().answer())["error"]
-            malformed.ask().answer()
-        assert (unknown.status, error["type"], int(unknown.headers["retry-after"]) > 0) == (503, "overloaded_error", True)
-        assert malformed.status == 403
+def assert_strangers_are_turned_away(stack: Any) -> None:
+    """A key that may be good is asked to come again; one that cannot be is refused as ever."""
+    with Line(stack.product.base_url(new_access_key())) as unknown, Line(stack.product.base_url("ak_x")) as malformed:
+        error = json.loads(unknown.ask().answer())["error"]
+        malformed.ask().answer()
+    assert (unknown.status, error["type"], int(unknown.headers["retry-after"]) > 0) == (503, "overloaded_error", True)
+    assert malformed.status == 403
 
 
 def test_a_server_that_ends_meanwhile_ends_in_time_and_its_successor_books_what_it_left(stack: Any, outage: Outage) -> None:
@@ -198,7 +199,7 @@ def test_a_server_that_ends_meanwhile_ends_in_time_and_its_successor_books_what_
         told_at = time.monotonic()
         stack.product.signal(signal.SIGTERM)
         assert stack.product.wait(GRACEFUL_S) == 0
-        assert time.monotonic() - told_at < GRACEFUL_S - 5
+        assert time.monotonic() - told_at < 12
     stack.product.stop()
     stack.product.start()
     eventually(lambda: len(rows_of(stack, developer.access_key_id)) == 2, 25)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.live.asking import ask, await_true, calmed, line_of, trace_of
 
-FIRST_BYTE_S, RESPONSE_S, SILENCE_S, COMMIT_S, BEDROCK_S = 2.0, 3.0, 2.0, 4.0, 3.0
+FIRST_BYTE_S, RESPONSE_S, SILENCE_S, COMMIT_S, BEDROCK_S = 2.0, 3.0, 2.0, 4.0, 60.0
 ROOM_S = 6.0
 STREAMS = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 
@@ -116,7 +116,7 @@ def test_the_commit_limit_covers_all_attempts(stack: Any) -> None:
     answer = ask(developer)
     assert (answer.status, answer.error_type) == (529, "overloaded_error")
     assert answer.json["request_id"] == answer.headers["request-id"] == answer.request_id
-    assert COMMIT_S <= answer.seconds < FIRST_BYTE_S + BEDROCK_S + ROOM_S
+    assert _took(answer, COMMIT_S)
     reasons = trace_of(stack, answer)
     assert [each.split()[0] for each in reasons if ":" in each][:2] == ["plan:plan_timeout", "bedrock:bedrock_timeout"]
     await_true(lambda: stack.bedrock_posts()[0]["closed_by_client_at"])
@@ -128,7 +128,7 @@ def test_a_bedrock_that_hangs_is_not_asked_a_second_time(stack: Any, stream: boo
     stack.bedrock.fault("hang")
     answer = ask(developer, stream=stream)
     assert (answer.status, answer.error_type) == (504, "timeout_error")
-    assert _took(answer, BEDROCK_S)
+    assert _took(answer, COMMIT_S if stream else RESPONSE_S)
     assert len(stack.bedrock_posts()) == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import sqlite3
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from core.log import MOST_LINE_BYTES
+from sandbox.product import temporary_product
 from tests.live.wire import CLOSE, LOGIN, REQUEST_ID, post, talk, until_closed
 
 SHAPE = {"timestamp", "level", "request_id", "message", "context"}
@@ -238,3 +240,31 @@ def test_every_line_that_this_file_caused_is_in_shape(stack: Any) -> None:
     assert [line for line in ours if json.loads(line).keys() != SHAPE] == []
     assert {json.loads(line)["context"]["log"] for line in ours} <= {"access", "app", "error"}
     assert {json.loads(line)["level"] for line in ours} <= {"INFO", "WARNING", "ERROR"}
+
+
+def test_a_reader_of_the_log_that_stalls_does_not_stop_the_server(stack: Any) -> None:
+    """A pipe holds some 80 lines; then whoever writes waits. A log collector that hangs must not be an outage."""
+    with temporary_product({"PROXY_PLAN_URL": stack.anthropic.url}) as product:
+        key = product.add_developer("ann", bedrock_secret="")
+        models = f"GET /ak/{key}/v1/models HTTP/1.1\r\n".encode() + LOGIN + CLOSE + b"\r\n"
+        os.mkfifo(product.log_path)
+        reader = os.open(product.log_path, os.O_RDONLY | os.O_NONBLOCK)
+        product.start()
+        statuses = {talk(product.port, models, limit_s=10).only.status for _ in range(300)}
+        said, deadline = b"", time.monotonic() + 10
+        while said.count(b'"log":"access"') < 300 and time.monotonic() < deadline:
+            said += _available(reader)
+            talk(product.port, models)  # what is held goes out with the next line
+        os.close(reader)
+
+    assert statuses == {200}
+    lines = [line for line in said.splitlines(keepends=True) if line.startswith(b'{"timestamp') and line.endswith(b"\n")]
+    assert len(lines) >= 300
+    assert {frozenset(json.loads(line)) for line in lines} == {frozenset(SHAPE)}
+
+
+def _available(reader: int) -> bytes:
+    try:
+        return os.read(reader, 1 << 20)
+    except BlockingIOError:
+        return b""

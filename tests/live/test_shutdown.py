@@ -113,6 +113,18 @@ def test_fifty_streams_end_in_good_order_and_each_has_its_row(stack: Any, client
     assert all(logged.count(each.request_id) == 1 for each in finished + cut)
 
 
+def test_a_server_that_ends_at_once_ends_its_streams_in_good_order_too(stack: Any, clients: ThreadPoolExecutor) -> None:
+    developer, begun = stack.developer(), threading.Semaphore(0)
+    streams = [clients.submit(hear, developer, begun.release, fault=LONG) for _ in range(5)]
+    assert all(begun.acquire(timeout=20) for _ in range(5))
+    stack.product.signal(signal.SIGINT)
+    heard = [each.result() for each in streams]
+    assert ended(stack, 10) == 0
+    assert [(each.whole, each.last_event[0]) for each in heard] == [(True, b"event: error")] * 5
+    rows = rows_of(stack, developer.access_key_id)
+    assert sorted(row.request_id for row in rows) == sorted(each.request_id for each in heard)
+
+
 def test_a_server_that_ends_says_so_on_open_connections_and_takes_no_new_ones(stack: Any, clients: ThreadPoolExecutor) -> None:
     developer = stack.developer()
     begun = threading.Event()

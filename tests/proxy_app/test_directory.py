@@ -94,6 +94,7 @@ def test_a_key_gives_what_it_entitles_to_with_its_bedrock_keys_opened(desk: Desk
 @pytest.mark.parametrize(
     "wrong",
     ["", "ak_", "ak_" + "x" * 44, new_access_key() + "x", new_access_key()[:-1] + "-", "ak_\u202e" + "x" * 43, "\x00" * 47],
+    ids=["empty", "prefix", "checksum", "too long", "dash", "control", "zeros"],
 )
 def test_what_cannot_be_a_key_is_refused_without_asking_the_database(desk: Desk, wrong: str) -> None:
     desk.source.away = True

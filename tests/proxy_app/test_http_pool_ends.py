@@ -122,6 +122,14 @@ def test_a_line_that_is_cut_when_all_is_read_costs_no_other_request_its_connecti
     assert (line.held, asked(pool, upstream), upstream.connections) == (None, b"{}", 1)
 
 
+def test_a_connection_that_was_severed_with_its_last_byte_is_not_used_again(pool: HttpPool, upstream: RawUpstream) -> None:
+    line = Line()
+    answer = opened(pool, upstream, line=line)
+    assert answer.ended
+    line.cut()
+    assert (whole(answer), asked(pool, upstream), upstream.connections) == (b"{}", b"{}", 2)
+
+
 def test_an_upstream_that_refuses_connections_is_told_apart(pool: HttpPool, upstream: RawUpstream) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         nobody = UpstreamRequest(Origin.of(f"http://127.0.0.1:{listener.getsockname()[1]}"), "GET", "/", (), b"")

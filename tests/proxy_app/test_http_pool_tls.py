@@ -100,7 +100,10 @@ def test_events_arrive_one_by_one(pool: HttpPool, upstream: RawUpstream) -> None
 
     upstream.answer = lambda seen: Played(pieces())
     answer = opened(pool, upstream)
-    events = [(answer.read(FOR_EVER), seen_by_client.release())[0] for _ in range(20)]
+    events: list[bytes] = []
+    for _ in range(20):
+        events.append(answer.read(FOR_EVER))
+        seen_by_client.release()
     assert events == [b"%x" % (number % 10) for number in range(20)]
     assert answer.read(FOR_EVER) == b""
 
