@@ -194,7 +194,6 @@ class Flusher:
             _LOG.error("no room for dead letters: %s", error)
 
     def _take_over(self) -> None:
-        """What dead workers left becomes ours; what is done with is let go."""
         """Take over what dead workers left, and let go of what is done with."""
         drained = [spool for spool in self._adopted if not spool.backlog.records]
         self._adopted = [spool for spool in self._adopted if spool.backlog.records]

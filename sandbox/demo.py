@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import socket
 import time
 import urllib.error
@@ -57,6 +58,7 @@ def run_demo(arguments: list[str]) -> int:
     wanted.add_argument("--port", type=int, default=PORT, help=f"of the proxy (default {PORT}; another if that is taken)")
     wanted.add_argument("--once", action="store_true", help="end after the story instead of going on with live traffic")
     options = wanted.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it still takes its servers with it
     with Sandbox("anthropic") as anthropic, Sandbox("bedrock") as bedrock:
         settings = {
             "PROXY_PLAN_URL": anthropic.url,
@@ -81,11 +83,14 @@ class Demo:
         self._product.start()
         say(f"\n  Admin:      {self._product.url}/admin   (user name admin, password {PASSWORD})")
         say(f"  Developer:  export ANTHROPIC_BASE_URL={self._product.base_url(self._keys['ada'])}\n")
-        told = self._story()
-        if once:
-            return 0 if told else 1
-        self._live_traffic()
-        return 0
+        try:
+            told = self._story()
+            if not once:
+                self._live_traffic()
+        except KeyboardInterrupt:
+            say("\nEnded.")
+            return 0
+        return 0 if told else 1
 
     def _story(self) -> bool:
         """Whether every chapter went as told."""
@@ -117,14 +122,11 @@ class Demo:
         for name in DEVELOPERS:
             Thread(target=self._work, args=(name,), daemon=True).start()
         dice = random.Random(1)
-        try:
-            while True:
-                time.sleep(15)
-                fault, arguments = dice.choice(BAD_MOMENTS)
-                self._anthropic.fault(fault, times=3, **arguments)
-                say(f"   {time.strftime('%H:%M:%S')} the plan has a bad moment: {fault}")
-        except KeyboardInterrupt:
-            say("\nEnded.")
+        while True:
+            time.sleep(15)
+            fault, arguments = dice.choice(BAD_MOMENTS)
+            self._anthropic.fault(fault, times=3, **arguments)
+            say(f"   {time.strftime('%H:%M:%S')} the plan has a bad moment: {fault}")
 
     def _work(self, name: str) -> None:
         dice = random.Random(name)

@@ -210,6 +210,7 @@ def test_no_file_holds_an_access_key_that_could_be_real() -> None:
         (SECRET, "AKIA" + "A" * 16),
         (ACCESS_KEY, new_access_key()),
     ],
+    ids=["registry", "mirror", "file", "folder", "api key", "aws key", "access key"],
 )
 def test_a_slip_would_be_seen(pattern: re.Pattern[str], slip: str) -> None:
     assert pattern.search(slip)

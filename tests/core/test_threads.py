@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from core.threads import NativeThread, is_cooperative, spawn
+from core.threads import NativeThread, TookTooLong, is_cooperative, spawn, within
 from tests.core.patched import in_patched_process
 
 
@@ -29,6 +29,26 @@ def test_without_gevent_what_is_spawned_runs_beside_the_caller() -> None:
 def test_an_exception_reaches_the_caller() -> None:
     with pytest.raises(ZeroDivisionError):
         NativeThread().run(lambda: 1 / 0)
+
+
+def test_what_ends_in_time_gives_its_result_or_its_exception() -> None:
+    assert within(30, lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        within(30, lambda: 1 / 0)
+
+
+def test_what_takes_too_long_is_left_to_end_by_itself() -> None:
+    go_on, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        go_on.wait(30)
+        ended.set()
+
+    with pytest.raises(TookTooLong):
+        within(0.05, work)
+    assert not ended.is_set()
+    go_on.set()
+    assert ended.wait(30)
 
 
 PATCHED = """

@@ -113,12 +113,11 @@ def test_an_answer_that_broke_off_cannot_be_taken_for_whole(client: RawClient, p
     assert not client.ask(path, [HOST]).whole
 
 
-@pytest.mark.parametrize("path", ["/aborted", "/aborted-short"])
-def test_an_answer_that_broke_off_cannot_be_taken_for_whole_by_an_old_client(client: RawClient, path: str) -> None:
-    """HTTP/1.0 knows no chunks: there the end of the connection is the end of the answer, unless it is a reset."""
-    client.send(b"GET %b HTTP/1.0\r\nhost: h\r\n\r\n" % path.encode())
-    with pytest.raises((ConnectionResetError, AssertionError)):
-        assert len(client.stream.read().partition(b"\r\n\r\n")[2]) == 10
+def test_an_answer_that_broke_off_ends_in_a_reset_for_an_old_client(client: RawClient) -> None:
+    """HTTP/1.0 knows no chunks: there a quiet end of the connection is the end of the answer."""
+    client.send(b"GET /aborted HTTP/1.0\r\nhost: h\r\n\r\n")
+    with pytest.raises(ConnectionResetError):
+        client.stream.read()
 
 
 def test_a_crash_before_the_answer_is_told(client: RawClient) -> None:
@@ -155,8 +154,10 @@ def test_a_refusal_reaches_a_client_that_is_still_sending_ten_megabytes(client: 
 
 
 def test_what_is_no_request_is_told_so_though_its_sender_goes_on(client: RawClient) -> None:
-    client.send(b"garbage\r\n\r\n" + bytes(500_000))
-    client.send(bytes(500_000))
+    client.send(b"garbage\r\n\r\n")
+    assert client.hears_within(20)
+    for _ in range(400):
+        client.send(bytes(50_000))
     got = client.receive()
     assert (got.status, got.body) == (400, b"what")
 

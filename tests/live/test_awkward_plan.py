@@ -27,7 +27,7 @@ class BarePlan:
     def __init__(self) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=1)
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        self._open = threading.Event()
+        self._open, self._rests = threading.Event(), threading.Event()
         self.script(b"")
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -39,7 +39,10 @@ class BarePlan:
     def deaf(self) -> Iterator[None]:
         """Nobody accepts and the queue is full: whoever connects waits."""
         self._open.clear()
+        self._rests.clear()
         with contextlib.ExitStack() as waiting:
+            waiting.enter_context(socket.create_connection(self._listening.getsockname()))
+            assert self._rests.wait(20), "what is accepted later would make room in the queue"
             with contextlib.suppress(TimeoutError):
                 while True:
                     waiting.enter_context(socket.create_connection(self._listening.getsockname(), timeout=0.2))
@@ -53,6 +56,7 @@ class BarePlan:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = self._listening.accept()
+                self._rests.set()
                 self._open.wait()
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 

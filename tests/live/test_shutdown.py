@@ -193,7 +193,7 @@ def _count(developer: Any) -> int:
         return line.status
 
 
-def test_a_request_that_comes_after_the_drain_is_turned_away_at_once(stack: Any, clients: ThreadPoolExecutor) -> None:
+def test_a_request_whose_body_still_comes_at_the_drain_is_turned_away(stack: Any, clients: ThreadPoolExecutor) -> None:
     developer = stack.developer()
     body = json.dumps({"model": "claude-sonnet-5-5", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}).encode()
     stack.anthropic.fault("hang")

@@ -180,6 +180,25 @@ def test_production_refuses_every_convenience(environ: dict[str, str], arguments
     assert not (tmp_path / "var").exists()
 
 
+def test_production_starts_when_it_has_all_it_needs(environ: dict[str, str], tmp_path: Path, postgres_server: Any) -> None:
+    environ |= {
+        "PROXY_ENVIRONMENT": "production",
+        "PROXY_SERVER_SECRET": "s" * 32,
+        "PROXY_JWT_SECRET": "j" * 32,
+        "PROXY_KMS_KEY_ID": "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-0000-0000-000000000000",
+        "PROXY_ADMIN_PASSWORD_HASH": "$2b$12$" + "x" * 53,
+        "PROXY_PUBLIC_URL": "https://proxy.example.com",
+        "PROXY_DATABASE_URL": postgres_server.migrated(),
+        "PROXY_WORKERS": "2",
+    }
+    with started(SERVE, environ, tmp_path / "output") as server:
+        assert server.comes_to(lambda: server.get("/ready")[0] == 200), server.shown
+    postgres_server.drop(environ["PROXY_DATABASE_URL"])
+
+    assert "https://proxy.example.com/admin" in server.shown
+    assert [path.name for path in (tmp_path / "var").iterdir()] == ["spool"]  # no local secret was made
+
+
 def test_production_refuses_plain_http(environ: dict[str, str]) -> None:
     environ |= {"PROXY_ENVIRONMENT": "production", "PROXY_PUBLIC_URL": "http://proxy.example.com"}
     assert "PROXY_PUBLIC_URL: must be https" in refused(SERVE, environ)

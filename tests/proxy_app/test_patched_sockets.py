@@ -15,9 +15,7 @@ print(int(pytest.main(["-q", "-p", "no:cacheprovider", "--timeout=60", sys.argv[
 """
 
 
-@pytest.mark.parametrize(
-    "rules", ["test_upstream_socket.py", "test_http_pool.py", "test_http_pool_ends.py", "test_http_pool_tls.py"]
-)
+@pytest.mark.parametrize("rules", ["upstream_socket", "http_pool", "http_pool_ends", "http_pool_tls"])
 def test_the_rules_hold_in_a_process_that_gevent_has_patched(rules: str) -> None:
     printed = in_patched_process(PROGRAM, str(Path(__file__).with_name(f"test_{rules}.py")))
     assert printed.splitlines()[-1] == "0" and " passed" in printed, printed
