@@ -186,4 +186,3 @@ def _drop_what_is_gone(context: ExceptionContext) -> None:
     """SQLAlchemy would keep such a connection, and with it a demoted writer, for ever."""
     if getattr(context.original_exception, "pgcode", None) in _GONE:
         context.is_disconnect = True
-

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
 from gunicorn.http.errors import ParseException
 
 from core.threads import TookTooLong, sleep, time_limit
@@ -22,6 +21,7 @@ from proxy_app.call import Asked, Call, Endpoint, Headers
 from proxy_app.directory import Directory, Unavailable, Unknown
 from proxy_app.errors import Refused
 from proxy_app.hangup import ClientLine, LiveCalls
+from proxy_app.json_body import is_quota_probe, read_head
 
 _SHOWN = re.compile(r"(ak_[0-9A-Za-z]{6})[0-9A-Za-z]{38}\Z")
 _KEYED = re.compile(r"/ak/([^/?#]*)([/?#].*)?\Z", re.DOTALL)
@@ -211,45 +211,8 @@ def _client_socket(environ: Mapping[str, Any]) -> socket.socket | None:
 
 
 def _asked(body: bytes) -> Asked:
-    parsed = _parse(body)
-    if parsed is None:
+    head = read_head(body)
+    if head is None:
         return Asked()
-    model = parsed.get("model")
-    return Asked(
-        model=model if isinstance(model, str) else "",
-        stream=parsed.get("stream") is True,
-        quota_probe=_is_quota_probe(parsed),
-        body=parsed,
-    )
-
-
-def _parse(body: bytes) -> dict[str, Any] | None:
-    """orjson, and the standard library for the little that orjson refuses (lone surrogates, numbers over 64 bits)."""
-    try:
-        parsed = orjson.loads(body)
-    except ValueError:
-        parsed = _parse_slowly(body)
-    return parsed if isinstance(parsed, dict) else None
-
-
-def _parse_slowly(body: bytes) -> Any:
-    import json
-
-    try:
-        return json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _no_constant(word: str) -> None:
-    """`NaN` and `Infinity`, which the standard library takes for JSON."""
-    raise ValueError(word)
-
-
-def _is_quota_probe(body: Mapping[str, Any]) -> bool:
-    """Claude Code's way to learn its windows: `max_tokens` 1 and one user message `quota` (facts: observed, 2.1.330)."""
-    messages = body.get("messages")
-    if body.get("max_tokens") != 1 or not isinstance(messages, list) or len(messages) != 1:
-        return False
-    message = messages[0]
-    return isinstance(message, dict) and message.get("role") == "user" and message.get("content") == "quota"
+    model = head.model if isinstance(head.model, str) else ""
+    return Asked(model, head.stream is True, is_quota_probe(head), source=body)

@@ -18,9 +18,10 @@ DOORS = {
     "falcon": ("*/app.py", "proxy_app/resources.py", "proxy_app/inbound.py", "admin_app/*"),
     "urllib3": ("proxy_app/http_pool.py",),
     "httptools": ("proxy_app/http_pool.py", "proxy_app/upstream_http.py"),
+    "msgspec": ("proxy_app/json_body.py",),
     "certifi": ("proxy_app/http_pool.py",),
     "requests": ("core/http.py",),
-    "pybreaker": ("proxy_app/circuits.py", "proxy_app/circuit_state.py", "proxy_app/circuits/state.py"),
+    "pybreaker": ("proxy_app/circuits.py", "proxy_app/circuit_state.py"),
     "sqlalchemy": ("core/*", "migrations/*", "admin_app/listings.py"),
     "psycopg2": ("core/postgres.py",),
     "alembic": ("core/db.py", "migrations/*"),
@@ -53,9 +54,9 @@ LAYERS = (
     ("providers",),
     ("circuits", "circuit_*", "directory", "hangup", "http_pool", "upstream_http", "upstream_socket"),
     ("bedrock", "meter", "errors", "headers"),
-    ("call", "faults", "sse"),
+    ("call", "faults", "sse", "json_body"),
 )
-PURE = ("call", "faults", "sse", "meter", "errors", "headers", "bedrock", "providers/plan_answers")
+PURE = ("call", "json_body", "faults", "sse", "meter", "errors", "headers", "bedrock", "providers/plan_answers")
 IMPURE_MODULES = {"time", "random", "socket", "logging", "datetime", "secrets", "gevent", "urllib3"}
 
 

@@ -37,7 +37,7 @@ def open_features(asked: Sequence[str], capabilities: Capabilities) -> frozenset
 def settle_betas(draft: Draft) -> None:
     """The last step: `anthropic_beta` as the finished body needs it."""
     kept = [name for name in draft.betas if _goes(name, draft)]
-    kept += [name for name in _missing(kept, draft)]
+    kept += list(_missing(kept, draft))
     for name in draft.betas:
         if name not in kept:
             draft.note(f"dropped beta {name if _PLAIN_NAME.fullmatch(name) else '?'}")

@@ -79,7 +79,11 @@ def test_an_hour_sums_its_requests(database: Database) -> None:
     write(database, *numbered(2, first=3))
     [hour] = hours(database)
     assert (hour.hour, hour.access_key_id, hour.provider, hour.model, hour.user_id) == (
-        TEN, "key_1", "bedrock", "us.anthropic.claude-opus-5", "user_1"
+        TEN,
+        "key_1",
+        "bedrock",
+        "us.anthropic.claude-opus-5",
+        "user_1",
     )
     assert [hour._mapping[name] for name in SUMS] == [5, 0, 5, 5, 10, 15, 20, 25, 30, 35]
 

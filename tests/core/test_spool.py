@@ -205,7 +205,8 @@ def test_under_steady_load_the_file_does_not_grow_for_ever(tmp_path: Path, monke
     die(spool)
     assert largest < 2000
     assert seen + [record for orphan in adopt_orphans(tmp_path) for record in drain(orphan)] == [
-        b"first", *[b"record %d" % number for number in range(500)]
+        b"first",
+        *[b"record %d" % number for number in range(500)],
     ]
 
 

@@ -38,9 +38,9 @@ JUNK = st.recursive(
 
 BODIES = st.fixed_dictionaries(
     {"messages": st.lists(st.fixed_dictionaries({"role": TEXTS, "content": JUNK}), max_size=4)},
-    optional={
-        name: JUNK for name in ("tools", "system", "thinking", "tool_choice", "output_config", "context_management", "metadata")
-    },
+    optional=dict.fromkeys(
+        ("tools", "system", "thinking", "tool_choice", "output_config", "context_management", "metadata"), JUNK
+    ),
 )
 
 
