@@ -74,8 +74,46 @@ def create_app(settings: Settings | None = None) -> Service:
     )
     circuits = _circuits(settings, local)
 
-    catalogue = load_catalogue()
     pool = HttpPool(settings.connect_timeout_s, time.monotonic)
+    gateway, side_calls = _upstreams(settings, pool, circuits, database)
+
+    spool = Spool(settings.spool_dir, worker_id)
+    recorder = Recorder(spool, database, load_prices(), AccessLog(lines), settings)
+    live = LiveCalls()
+    limits = (settings.max_body_bytes, settings.body_timeout_s, settings.commit_timeout_s)
+    inbound = Inbound(directory, live, limits, _request_id, (time.monotonic, time.time))
+    readiness = Readiness(lambda: tick.database_away_since)
+    proxied = Proxied(inbound, _openers(gateway, side_calls), recorder, time.monotonic)
+    proxy = ProxyApp(proxied, Ready(readiness), _new_request_id)
+    heartbeat = Heartbeat(database, _worker(worker_id), partial(_load, readiness, circuits, live, recorder))
+    reports = open_database(settings, pool_size=1)  # apart, so that a report cannot hold key look-ups up
+    admin = AdminApp(settings, local, reports, Surroundings(heartbeat.seen, _new_request_id, AccessLog(lines)))
+
+    parts = Parts(
+        directory=directory,
+        sharing=CircuitSharing(database, circuits, worker_id),
+        recorder=recorder,
+        live=live,
+        pool=pool,
+        tick=tick,
+        database=database,
+        readiness=readiness,
+        heartbeat=heartbeat,
+        close_admin=admin.close,
+        unreadable=proxy.unreadable,
+    )
+    return Service(mounted(admin, proxy), parts, settings.drain_s, settings.tick_s)
+
+
+def build_bedrock_probe(settings: Settings) -> BedrockProbe:
+    """Tests a Bedrock key with a tiny request, for the command line and the admin."""
+    endpoint = BedrockEndpoint(HttpPool(settings.connect_timeout_s, time.monotonic), settings.bedrock_url)
+    return InvokeProbe(endpoint, load_catalogue(), time.monotonic)
+
+
+def _upstreams(settings: Settings, pool: HttpPool, circuits: Circuits, database: Database) -> tuple[Gateway, SideCalls]:
+    """Both providers over one pool, and what asks them."""
+    catalogue = load_catalogue()
     plan = PlanProvider(pool, settings.plan_url, _plan_limits(settings), time.monotonic)
     endpoint = BedrockEndpoint(pool, settings.bedrock_url)
     bedrock = BedrockProvider(
@@ -88,29 +126,7 @@ def create_app(settings: Settings | None = None) -> Service:
     )
     gateway = Gateway(plan, bedrock, circuits, catalogue, time.monotonic)
     side_calls = SideCalls(plan, endpoint, catalogue, time.monotonic, settings.count_tokens_timeout_s)
-
-    spool = Spool(settings.spool_dir, worker_id)
-    recorder = Recorder(spool, database, load_prices(), AccessLog(lines), settings)
-    live = LiveCalls()
-    limits = (settings.max_body_bytes, settings.body_timeout_s, settings.commit_timeout_s)
-    inbound = Inbound(directory, live, limits, _request_id, (time.monotonic, time.time))
-    readiness = Readiness(lambda: tick.database_away_since)
-    proxied = Proxied(inbound, _openers(gateway, side_calls), recorder, time.monotonic)
-    proxy = ProxyApp(proxied, Ready(readiness), _new_request_id)
-    sharing = CircuitSharing(database, circuits, worker_id)
-    heartbeat = Heartbeat(database, _worker(worker_id), partial(_load, readiness, circuits, live, recorder))
-    reports = open_database(settings, pool_size=1)  # apart, so that a report cannot hold key look-ups up
-    admin = AdminApp(settings, local, reports, Surroundings(heartbeat.seen, _new_request_id, AccessLog(lines)))
-
-    running = (directory, sharing, recorder, live, pool, tick, database, readiness)
-    parts = Parts(*running, heartbeat, admin.close, proxy.unreadable)
-    return Service(mounted(admin, proxy), parts, settings.drain_s, settings.tick_s)
-
-
-def build_bedrock_probe(settings: Settings) -> BedrockProbe:
-    """Tests a Bedrock key with a tiny request, for the command line and the admin."""
-    endpoint = BedrockEndpoint(HttpPool(settings.connect_timeout_s, time.monotonic), settings.bedrock_url)
-    return InvokeProbe(endpoint, load_catalogue(), time.monotonic)
+    return gateway, side_calls
 
 
 def _circuits(settings: Settings, local: LocalSecrets) -> Circuits:
