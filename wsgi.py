@@ -27,7 +27,7 @@ from core.ports import BedrockProbe
 from core.pricing import load_prices
 from core.revision import Tick
 from core.settings import Settings, load_settings
-from core.spool import Spool
+from core.spool import open_spool
 from core.threads import spawn
 from core.types import ProviderName
 from proxy_app.app import ProxyApp
@@ -77,8 +77,7 @@ def create_app(settings: Settings | None = None) -> Service:
     pool = HttpPool(settings.connect_timeout_s, time.monotonic)
     gateway, side_calls = _upstreams(settings, pool, circuits, database)
 
-    spool = Spool(settings.spool_dir, worker_id)
-    recorder = Recorder(spool, database, load_prices(), AccessLog(lines), settings)
+    recorder = Recorder(open_spool(settings.spool_dir, worker_id), database, load_prices(), AccessLog(lines), settings)
     live = LiveCalls()
     limits = (settings.max_body_bytes, settings.body_timeout_s, settings.commit_timeout_s)
     inbound = Inbound(directory, live, limits, _request_id, (time.monotonic, time.time))

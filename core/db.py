@@ -115,17 +115,6 @@ def cooperate_with_gevent() -> None:
     postgres.cooperate_with_gevent()
 
 
-def insert_new(
-    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], key_columns: Sequence[str]
-) -> list[tuple[Any, ...]]:
-    """Insert the rows whose key is not there yet. Returns the keys of those that were really inserted, in no order."""
-    if not rows:
-        return []
-    keys = [table.c[name] for name in key_columns]
-    statement = _insert(connection, table).on_conflict_do_nothing(index_elements=keys).returning(*keys)
-    return [tuple(row) for row in connection.execute(statement, rows)]
-
-
 def upsert(
     connection: Connection,
     table: Table,

@@ -103,12 +103,6 @@ def _timezone(value: str) -> str:
     return value
 
 
-def _flag(value: str) -> bool:
-    if value.lower() not in ("0", "1", "true", "false"):
-        raise ValueError("must be 1 or 0")
-    return value.lower() in ("1", "true")
-
-
 _REACHABLE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # listening on every address is no address to call
 _LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 

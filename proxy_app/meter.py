@@ -9,7 +9,7 @@ same counts; memory is bounded (`MOST_EVENT_BYTES`, `MOST_JSON_BYTES`); no input
 from __future__ import annotations
 
 import re
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
@@ -25,24 +25,6 @@ _EVENT_END = re.compile(rb"\n[\n\r]|\r\r")
 _TELLING = frozenset({b"message_start", b"message_delta", b"message_stop", b"error"})
 _LONGEST_KEYWORD = len(b"message_")
 _MOST_TOKENS = 10**12  # a count above this is not a count
-
-
-class Meter(Protocol):
-    """What the relay needs of a meter. `finish()` is called once, after the last byte."""
-
-    error_type: str
-    ended: bool
-    model: str
-
-    @property
-    def usage(self) -> Usage: ...
-
-    @property
-    def confidence(self) -> Confidence: ...
-
-    def feed(self, chunk: bytes) -> None: ...
-
-    def finish(self) -> None: ...
 
 
 class _Counts:

@@ -262,11 +262,6 @@ def refuses_betas(message: str) -> bool:
     return re.search(r"invalid beta flag|unexpected value\(s\)", message[:LONGEST_DETAIL], re.IGNORECASE) is not None
 
 
-def named_offender(message: str) -> tuple[str, str] | None:
-    """("beta" or "field", name) that a 400 names, or None. Fields have the names of `data/capabilities.json`."""
-    return next(named_offenders(message), None)
-
-
 def named_offenders(message: str) -> Iterator[tuple[str, str]]:
     """All of them, in the order of the text's own kind: betas first."""
     message = message[:LONGEST_DETAIL]

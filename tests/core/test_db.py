@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError
 
-from core.db import Database, DatabaseAway, insert_new, open_database, upsert
+from core.db import Database, DatabaseAway, open_database, upsert
 from core.models import revisions
 from core.settings import BadSettings, Settings
 from tests.core.patched import in_patched_process
@@ -54,14 +54,6 @@ def test_a_refused_row_is_not_a_database_that_is_away(database: Database) -> Non
 
     with pytest.raises(IntegrityError):
         database.run(add_row)
-
-
-def test_insert_new_tells_which_rows_were_not_there(database: Database) -> None:
-    rows = [{**ROW, "id": number} for number in (1, 2, 3)]
-
-    assert sorted(database.run(lambda c: insert_new(c, revisions, rows, ["id"]))) == [(2,), (3,)]
-    assert database.run(lambda c: insert_new(c, revisions, rows, ["id"])) == []
-    assert database.run(lambda c: insert_new(c, revisions, [], ["id"])) == []
 
 
 def test_upsert_adds_to_some_columns_and_replaces_others(database: Database) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy_app.bedrock.errors import BedrockFault, Kind, fault_of, from_frame, from_http, named_offender, named_offenders
+from proxy_app.bedrock.errors import BedrockFault, Kind, fault_of, from_frame, from_http, named_offenders
 from proxy_app.faults import Fault
 
 FORM = "Model use case details have not been submitted for this account. Fill out the Anthropic use case details form."
@@ -177,7 +177,7 @@ def test_no_answer_is_beyond_understanding(status: int, body: bytes, name: str) 
     ],
 )
 def test_a_400_names_its_offender(message: str, named: tuple[str, str] | None) -> None:
-    assert named_offender(message) == named
+    assert next(named_offenders(message), None) == named
 
 
 def test_a_400_may_name_several_betas() -> None:
