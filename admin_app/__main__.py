@@ -15,7 +15,8 @@ from errno import EADDRINUSE
 from pathlib import Path
 from typing import NoReturn
 
-from admin_app.cli import MIGRATE_COMMAND, Outside, run
+from admin_app.cli import MIGRATE_COMMAND, run
+from admin_app.cli_desk import Outside
 from core.access import IssuedKey, KeyOptions, Limits, NameTaken, add_user, issue_key, list_users
 from core.crypto import open_vault
 from core.db import Database, migrate, open_database, schema_is_current

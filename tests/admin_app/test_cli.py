@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from admin_app.cli import Outside, run
+from admin_app.cli import run
+from admin_app.cli_desk import Outside
 from core.access import load_grant
 from core.crypto import hash_access_key
 from core.db import open_database
