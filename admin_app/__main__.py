@@ -17,13 +17,15 @@ from typing import NoReturn
 
 from admin_app.cli import MIGRATE_COMMAND, run
 from admin_app.cli_desk import Outside
-from core.access import IssuedKey, KeyOptions, Limits, NameTaken, add_user, issue_key, list_users
+from core.access import Limits, NameTaken
+from core.access_keys import IssuedKey, KeyOptions, issue_key
 from core.crypto import open_vault
 from core.db import Database, migrate, open_database, schema_is_current
 from core.local_files import ensure_local, make_admin_password
 from core.ports import BedrockProbe
 from core.settings import Settings, environment_elsewhere
 from core.types import Strategy
+from core.users import add_user, list_users
 
 PROJECT = Path(__file__).resolve().parent.parent
 FIRST_USER = "developer"

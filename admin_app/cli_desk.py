@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn, TextIO
 
-from core import access
-from core.access import User
+from core import users
 from core.crypto import Vault, open_vault
 from core.db import Database
 from core.local_files import LocalSecrets
 from core.ports import BedrockProbe
 from core.settings import Settings
+from core.users import User
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Desk:
         return open_vault(self.settings, self.secrets)
 
     def user(self, name_or_id: str) -> User:
-        return self.database.read(lambda connection: access.find_user(connection, name_or_id))
+        return self.database.read(lambda connection: users.find_user(connection, name_or_id))
 
     def link(self, access_key: str) -> str:
         return f"export ANTHROPIC_BASE_URL={self.settings.base_url}/ak/{access_key}"

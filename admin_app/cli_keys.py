@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from admin_app import listings
 from admin_app.cli_desk import Answer, Desk, Words
-from core import access
+from core import access_keys
 from core.access import Limits
 
 
@@ -30,29 +30,29 @@ def add_words(nouns: Words) -> None:
 def _issue(desk: Desk, arguments: Namespace) -> Answer:
     now, user = desk.now(), desk.user(arguments.user)
     expires_at = now + timedelta(days=arguments.expires_days) if arguments.expires_days else None
-    options = access.KeyOptions(name=arguments.name, expires_at=expires_at)
+    options = access_keys.KeyOptions(name=arguments.name, expires_at=expires_at)
     secret, limits = desk.secrets.server_secret, Limits.of(desk.settings)
-    issued = desk.database.run(lambda c: access.issue_key(c, user, secret, limits, now, options))
+    issued = desk.database.run(lambda c: access_keys.issue_key(c, user, secret, limits, now, options))
     text = f"Issued {issued.id} for {user.name}. The key is shown this once:\n\n    {issued.access_key}\n\n    "
     return Answer({"id": issued.id, "access_key": issued.access_key}, text + desk.link(issued.access_key))
 
 
 def _rotate(desk: Desk, arguments: Namespace) -> Answer:
     secret, now = desk.secrets.server_secret, desk.now()
-    issued = desk.database.run(lambda c: access.rotate_key(c, arguments.id, secret, arguments.grace_s, now))
+    issued = desk.database.run(lambda c: access_keys.rotate_key(c, arguments.id, secret, arguments.grace_s, now))
     text = f"Rotated {issued.id}; the old key is good for {arguments.grace_s:g} s more. The new one is shown this once:"
     shown = f"{text}\n\n    {issued.access_key}\n\n    {desk.link(issued.access_key)}"
     return Answer({"id": issued.id, "access_key": issued.access_key}, shown)
 
 
 def _revoke(desk: Desk, arguments: Namespace) -> Answer:
-    desk.database.run(lambda c: access.revoke_key(c, arguments.id, desk.now()))
+    desk.database.run(lambda c: access_keys.revoke_key(c, arguments.id, desk.now()))
     return Answer({"id": arguments.id, "revoked": True}, f"Revoked {arguments.id}.")
 
 
 def _list(desk: Desk, arguments: Namespace) -> Answer:
     user_id = desk.user(arguments.user).id if arguments.user else None
-    keys = desk.database.read(lambda c: access.list_keys(c, user_id))
+    keys = desk.database.read(lambda c: access_keys.list_keys(c, user_id))
     return Answer(*listings.of_access_keys(keys, desk.now()))
 
 

@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from admin_app import listings
 from admin_app.cli_desk import Answer, Desk, Words
-from core import access
+from core import users
 from core.access import Limits
 from core.types import Strategy
 
@@ -22,15 +22,15 @@ def add_words(nouns: Words) -> None:
 
 def _add(desk: Desk, arguments: Namespace) -> Answer:
     strategy, limits = Strategy(arguments.strategy), Limits.of(desk.settings)
-    user = desk.database.run(lambda c: access.add_user(c, arguments.name, strategy, limits, desk.now()))
+    user = desk.database.run(lambda c: users.add_user(c, arguments.name, strategy, limits, desk.now()))
     return Answer({"id": user.id}, f"Added {user.name}, {user.id}.\nNext: python -m admin_app key issue --user {user.id}")
 
 
 def _list(desk: Desk, _: Namespace) -> Answer:
-    return Answer(*listings.of_users(desk.database.read(access.list_users)))
+    return Answer(*listings.of_users(desk.database.read(users.list_users)))
 
 
 def _deactivate(desk: Desk, arguments: Namespace) -> Answer:
     user = desk.user(arguments.name)
-    desk.database.run(lambda c: access.deactivate_user(c, user.id, desk.now()))
+    desk.database.run(lambda c: users.deactivate_user(c, user.id, desk.now()))
     return Answer({"id": user.id, "status": "inactive"}, f"{user.name} is inactive; their keys are refused from now on.")

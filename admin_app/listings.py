@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from core.access import AccessKey, User
+from core.access_keys import AccessKey
 from core.bedrock_keys import AttachedBedrockKey
+from core.users import User
 
 Listing = tuple[list[dict[str, Any]], str]
 
@@ -27,8 +28,8 @@ def of_users(users: Sequence[User]) -> Listing:
 def of_access_keys(keys: Sequence[AccessKey], now: datetime) -> Listing:
     rows = [
         {"id": key.id, "user": key.user_name, "prefix": key.prefix, "name": key.options.name,
-         "status": _status(key, now), "expires_at": _time(key.options.expires_at),
-         "last_seen_at": _time(key.last_seen_at), "created_at": _time(key.created_at)}
+         "status": key.status(now), "expires_at": _time(key.options.expires_at),
+         "last_seen_at": _time(key.last_seen.at), "created_at": _time(key.created_at)}
         for key in keys
     ]  # fmt: skip
     return rows, _table(rows, "There are no keys yet. Issue one: python -m admin_app key issue --user NAME")
@@ -42,12 +43,6 @@ def of_bedrock_keys(keys: Sequence[AttachedBedrockKey]) -> Listing:
         for each in keys
     ]  # fmt: skip
     return rows, _table(rows, "There are no Bedrock keys yet. Attach one: python -m admin_app bedrock-key add --help")
-
-
-def _status(key: AccessKey, now: datetime) -> str:
-    if key.revoked_at is not None:
-        return "revoked"
-    return "expired" if key.options.expires_at is not None and key.options.expires_at <= now else "active"
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -13,13 +13,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Update, insert, select, update
 
-from core.access import Invalid, NotFound, StoredBedrockKey, User
+from core.access import Invalid, NotFound, StoredBedrockKey
 from core.crypto import Vault
 from core.ids import new_id
 from core.models import access_keys, bedrock_keys
 from core.ports import ProbeResult
 from core.revision import bump
 from core.types import KeyHealth, Residency
+from core.users import User
 
 _REGION = re.compile(r"[a-z]{2,3}(-[a-z]{2,12}){1,2}-[0-9]{1,2}")
 _SECRET = re.compile(r"[!-~]{1,8192}")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from core import access, bedrock_keys
-from core.access import IssuedKey, KeyOptions, Limits, StoredGrant, User
+from core import access, access_keys, bedrock_keys, users
+from core.access import Limits, StoredGrant
+from core.access_keys import IssuedKey, KeyOptions
 from core.bedrock_keys import NewBedrockKey
 from core.crypto import LocalVault, hash_access_key
 from core.db import Database
 from core.revision import current
 from core.types import Residency, Strategy
+from core.users import User
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -26,17 +28,17 @@ class Office:
         self.database = database
 
     def add(self, name: str, strategy: Strategy = Strategy.PLAN_FIRST) -> User:
-        return self.database.run(lambda c: access.add_user(c, name, strategy, LIMITS, NOW))
+        return self.database.run(lambda c: users.add_user(c, name, strategy, LIMITS, NOW))
 
     def issue(self, user: User, **options: object) -> IssuedKey:
         wanted = KeyOptions(**options)  # type: ignore[arg-type]
-        return self.database.run(lambda c: access.issue_key(c, user, SERVER_SECRET, LIMITS, NOW, wanted))
+        return self.database.run(lambda c: access_keys.issue_key(c, user, SERVER_SECRET, LIMITS, NOW, wanted))
 
     def rotate(self, key: IssuedKey, grace_s: float = 300) -> IssuedKey:
-        return self.database.run(lambda c: access.rotate_key(c, key.id, SERVER_SECRET, grace_s, NOW))
+        return self.database.run(lambda c: access_keys.rotate_key(c, key.id, SERVER_SECRET, grace_s, NOW))
 
     def revoke(self, key: IssuedKey) -> None:
-        self.database.run(lambda c: access.revoke_key(c, key.id, NOW))
+        self.database.run(lambda c: access_keys.revoke_key(c, key.id, NOW))
 
     def grant(self, key: IssuedKey, at: datetime = NOW) -> StoredGrant | None:
         hashed = hash_access_key(SERVER_SECRET, key.access_key)

@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection, event, select
 
-from core import access, bedrock_keys
-from core.access import Invalid, IssuedKey, LimitReached, NameTaken, NotFound, StoredGrant
+from core import access, access_keys, bedrock_keys, models, users
+from core.access import Invalid, LimitReached, NameTaken, NotFound, StoredGrant
+from core.access_keys import IssuedKey
 from core.crypto import hash_access_key, is_wellformed
 from core.db import Database
-from core.models import access_keys
 from core.types import Strategy, UserStatus
 from tests.core.office import NOW, SECOND, SERVER_SECRET, Office
 
@@ -25,10 +25,10 @@ def test_a_user_is_found_by_name_and_by_id(office: Office) -> None:
     ann = office.add("  Ann Example ")
 
     assert ann.name == "Ann Example"
-    assert office.database.read(lambda c: access.find_user(c, "Ann Example")) == ann
-    assert office.database.read(lambda c: access.find_user(c, ann.id)) == ann
+    assert office.database.read(lambda c: users.find_user(c, "Ann Example")) == ann
+    assert office.database.read(lambda c: users.find_user(c, ann.id)) == ann
     with pytest.raises(NotFound, match="nobody"):
-        office.database.read(lambda c: access.find_user(c, "nobody"))
+        office.database.read(lambda c: users.find_user(c, "nobody"))
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 201, "a\nb", "a\x00b"])
@@ -46,17 +46,17 @@ def test_names_are_unique(office: Office) -> None:
 
 
 def test_there_are_at_most_as_many_users_as_the_limit_says(office: Office) -> None:
-    users = [office.add(name) for name in ("c", "a", "b")]
+    added = [office.add(name) for name in ("c", "a", "b")]
 
     with pytest.raises(LimitReached, match="PROXY_MAX_USERS"):
         office.add("d")
-    assert office.database.read(access.list_users) == sorted(users, key=lambda user: user.name)
+    assert office.database.read(users.list_users) == sorted(added, key=lambda user: user.name)
 
 
 def test_an_issued_key_is_stored_as_hash_and_prefix_alone(office: Office) -> None:
     key = office.issue(office.add("ann"))
 
-    row = office.database.read(lambda c: c.execute(select(access_keys)).one())
+    row = office.database.read(lambda c: c.execute(select(models.access_keys)).one())
     assert is_wellformed(key.access_key)
     assert row.prefix == key.access_key[:9]
     assert key.access_key not in str(tuple(row))
@@ -81,7 +81,7 @@ def test_a_key_with_unusable_options_is_refused(office: Office, options: dict[st
 
 def test_an_inactive_user_gets_no_key(office: Office) -> None:
     ann = office.add("ann")
-    office.database.run(lambda c: access.deactivate_user(c, ann.id, NOW))
+    office.database.run(lambda c: users.deactivate_user(c, ann.id, NOW))
 
     with pytest.raises(Invalid, match="not active"):
         office.issue(ann)
@@ -105,7 +105,7 @@ def test_unknown_revoked_expired_and_inactive_look_all_the_same(office: Office) 
     ann, bob = office.add("ann"), office.add("bob")
     revoked, expired, inactive = office.issue(ann), office.issue(ann, expires_at=NOW + SECOND), office.issue(bob)
     office.revoke(revoked)
-    office.database.run(lambda c: access.deactivate_user(c, bob.id, NOW))
+    office.database.run(lambda c: users.deactivate_user(c, bob.id, NOW))
 
     assert office.grant(expired) is not None
     answers = [office.grant(key, NOW + SECOND) for key in (IssuedKey("", "unknown"), revoked, expired, inactive)]
@@ -115,11 +115,11 @@ def test_unknown_revoked_expired_and_inactive_look_all_the_same(office: Office) 
 def test_a_user_who_is_active_again_has_their_keys_again(office: Office) -> None:
     ann = office.add("ann")
     key = office.issue(ann)
-    office.database.run(lambda c: access.deactivate_user(c, ann.id, NOW))
-    office.database.run(lambda c: access.activate_user(c, ann.id, NOW))
+    office.database.run(lambda c: users.deactivate_user(c, ann.id, NOW))
+    office.database.run(lambda c: users.activate_user(c, ann.id, NOW))
 
     assert office.grant(key) is not None
-    assert office.database.read(lambda c: access.find_user(c, "ann")).status is UserStatus.ACTIVE
+    assert office.database.read(lambda c: users.find_user(c, "ann")).status is UserStatus.ACTIVE
 
 
 def test_rotation_keeps_the_id_and_leaves_the_old_secret_a_grace(office: Office) -> None:
@@ -171,16 +171,16 @@ def test_what_is_not_there_is_named(office: Office) -> None:
     with pytest.raises(NotFound, match="key_missing"):
         office.revoke(missing)
     with pytest.raises(NotFound, match="usr_missing"):
-        office.database.run(lambda c: access.deactivate_user(c, "usr_missing", NOW))
+        office.database.run(lambda c: users.deactivate_user(c, "usr_missing", NOW))
 
 
 def test_keys_are_listed_without_their_text(office: Office) -> None:
     ann, bob = office.add("ann"), office.add("bob")
     first, second = office.issue(ann, name="laptop"), office.issue(bob)
 
-    listed = office.database.read(access.list_keys)
+    listed = office.database.read(access_keys.list_keys)
     assert [(key.id, key.user_name, key.options.name) for key in listed] == [(first.id, "ann", "laptop"), (second.id, "bob", "")]
-    assert [key.id for key in office.database.read(lambda c: access.list_keys(c, bob.id))] == [second.id]
+    assert [key.id for key in office.database.read(lambda c: access_keys.list_keys(c, bob.id))] == [second.id]
     assert first.access_key not in repr(listed)
 
 
@@ -198,7 +198,7 @@ def test_every_change_is_announced_to_the_other_workers(office: Office) -> None:
     seen.append(office.revision())
     office.revoke(key)
     seen.append(office.revision())
-    office.database.run(lambda c: access.deactivate_user(c, ann.id, NOW))
+    office.database.run(lambda c: users.deactivate_user(c, ann.id, NOW))
     seen.append(office.revision())
 
     assert seen == list(range(seen[0], seen[0] + 8))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, insert
 
-from core import access, bedrock_keys, circuit_rows
+from core import bedrock_keys, circuit_rows
 from core.circuit_rows import CircuitRow
 from core.db import Database
 from core.ledger import write_batch
@@ -18,6 +18,7 @@ from core.models import access_keys, users
 from core.ports import ProbeResult
 from core.record import RequestRecord
 from core.reports import Overview, overview
+from core.users import deactivate_user
 from tests.core.office import NOW, Office
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -142,7 +143,7 @@ def test_a_deleted_user_is_not_shown(office: Office) -> None:
 
 def test_an_inactive_user_is_shown_as_such(office: Office) -> None:
     user = office.add("first")
-    office.database.run(lambda c: access.deactivate_user(c, user.id, NOW))
+    office.database.run(lambda c: deactivate_user(c, user.id, NOW))
 
     assert [line.status for line in seen(office).users.lines] == ["inactive"]
 

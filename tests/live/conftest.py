@@ -17,7 +17,7 @@ from uuid import uuid4
 import claude_agent_sdk
 import pytest
 
-from core import access, bedrock_keys
+from core import access, access_keys, bedrock_keys, users
 from core.crypto import open_vault
 from core.db import Database, open_database
 from core.local_files import ensure_local
@@ -59,10 +59,10 @@ class Stack:
         """A new user with an access key and, unless `bedrock` is empty, a Bedrock key of that secret."""
         local, now, limits = ensure_local(self.settings), datetime.now(UTC), access.Limits(max_users=1000, max_keys_per_user=10)
 
-        def add(connection: Any) -> tuple[access.User, access.IssuedKey]:
-            user = access.add_user(connection, f"user-{uuid4().hex[:12]}", Strategy(strategy), limits, now)
-            options = access.KeyOptions(expires_at=expires_at)
-            return user, access.issue_key(connection, user, local.server_secret, limits, now, options)
+        def add(connection: Any) -> tuple[users.User, access_keys.IssuedKey]:
+            user = users.add_user(connection, f"user-{uuid4().hex[:12]}", Strategy(strategy), limits, now)
+            options = access_keys.KeyOptions(expires_at=expires_at)
+            return user, access_keys.issue_key(connection, user, local.server_secret, limits, now, options)
 
         user, issued = self.database.run(add)
         if bedrock:

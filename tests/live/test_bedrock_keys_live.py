@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core import access, bedrock_keys
+from core import bedrock_keys, users
 from core.crypto import open_vault
 from core.local_files import ensure_local
 from core.types import KeyHealth, Residency
@@ -27,7 +27,7 @@ def _attach(stack: Any, developer: Any, secret: str, residency: Residency = Resi
         sealed = bedrock_keys.seal_bedrock_key(vault, new)
 
     def attach(connection: Any) -> None:
-        user = access.find_user(connection, developer.user_id)
+        user = users.find_user(connection, developer.user_id)
         bedrock_keys.attach_bedrock_key(connection, user, new, sealed, datetime.now(UTC))
 
     stack.database.run(attach)
