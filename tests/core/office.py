@@ -31,8 +31,11 @@ class Office:
         return self.database.run(lambda c: users.add_user(c, name, strategy, LIMITS, NOW))
 
     def issue(self, user: User, **options: object) -> IssuedKey:
+        return self.issue_at(user, NOW, **options)
+
+    def issue_at(self, user: User, now: datetime, **options: object) -> IssuedKey:
         wanted = KeyOptions(**options)  # type: ignore[arg-type]
-        return self.database.run(lambda c: access_keys.issue_key(c, user, SERVER_SECRET, LIMITS, NOW, wanted))
+        return self.database.run(lambda c: access_keys.issue_key(c, user, SERVER_SECRET, LIMITS, now, wanted))
 
     def rotate(self, key: IssuedKey, grace_s: float = 300) -> IssuedKey:
         return self.database.run(lambda c: access_keys.rotate_key(c, key.id, SERVER_SECRET, grace_s, NOW))
