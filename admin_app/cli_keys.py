@@ -5,36 +5,87 @@ Invariant: a key's text is in the answer of the command that made it, and in no 
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError, Namespace
-from datetime import timedelta
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from admin_app import listings
 from admin_app.cli_desk import Answer, Desk, Words
-from core import access_keys
+from admin_app.cli_values import count, days, optional, or_none, seconds, strategy, usd
+from core import access_keys, claims
 from core.access import Limits
+from core.access_keys import KeyOptions
+
+_GRACE_S = 300.0
+_OPTIONS = ("name", "strategy", "monthly_budget_micros", "requests_per_minute")
 
 
 def add_words(nouns: Words) -> None:
     verbs = nouns.noun("key", "access keys")
     issue = verbs.verb("issue", _issue, "issue a key and show it once")
-    issue.add_argument("--user", required=True, metavar="NAME_OR_ID")
-    issue.add_argument("--name", default="")
-    issue.add_argument("--expires-days", type=_days, metavar="DAYS")
+    link = verbs.verb("link", _link, "a link with which somebody gets a key themselves, once")
+    link.add_argument("--withdraw", action="store_true", help="end the user's links that are not used yet, and make none")
+    for parser in (issue, link):
+        parser.add_argument("--user", required=True, metavar="NAME_OR_ID")
+        _add_options(parser)
+    change = verbs.verb("set", _set, "change a key; what is not named stays as it is")
+    change.add_argument("id", metavar="ID")
+    _add_options(change)
     rotate = verbs.verb("rotate", _rotate, "a new secret for the same key")
     rotate.add_argument("id", metavar="ID")
-    rotate.add_argument("--grace-s", type=_grace, default=300.0, metavar="SECONDS", help="how long the old one stays good (300)")
+    help_text = "how long the old one stays good (300)"
+    rotate.add_argument("--grace", "--grace-s", dest="grace_s", type=seconds, default=_GRACE_S, metavar="SECONDS", help=help_text)
     verbs.verb("revoke", _revoke, "end a key for good").add_argument("id", metavar="ID")
-    verbs.verb("list", _list, "list keys, never their text").add_argument("--user", metavar="NAME_OR_ID")
+    listed = verbs.verb("list", _list, "list keys, never their text")
+    listed.add_argument("--user", metavar="NAME_OR_ID")
+    listed.add_argument("--csv", action="store_true", help="for a spreadsheet")
+
+
+def _add_options(parser: ArgumentParser) -> None:
+    optional(parser, "--name", "name", str)
+    optional(parser, "--expires-days", "expires_days", or_none(days), metavar="DAYS", help="from now; or none")
+    optional(parser, "--strategy", "strategy", or_none(strategy), help="none: the user's")
+    optional(parser, "--budget", "monthly_budget_micros", or_none(usd), metavar="USD", help="a month, on Bedrock; or none")
+    optional(parser, "--requests-per-minute", "requests_per_minute", or_none(count), metavar="N", help="messages; or none")
+
+
+def _chosen(arguments: Namespace, now: datetime) -> Callable[[KeyOptions], KeyOptions]:
+    """What the arguments make of a key's options."""
+    given = vars(arguments)
+    values = {name: given[name] for name in _OPTIONS if name in given}
+    if "expires_days" in given:
+        values["expires_at"] = None if given["expires_days"] is None else now + timedelta(days=given["expires_days"])
+    return lambda options: replace(options, **values)
 
 
 def _issue(desk: Desk, arguments: Namespace) -> Answer:
     now, user = desk.now(), desk.user(arguments.user)
-    expires_at = now + timedelta(days=arguments.expires_days) if arguments.expires_days else None
-    options = access_keys.KeyOptions(name=arguments.name, expires_at=expires_at)
+    options = _chosen(arguments, now)(KeyOptions())
     secret, limits = desk.secrets.server_secret, Limits.of(desk.settings)
     issued = desk.database.run(lambda c: access_keys.issue_key(c, user, secret, limits, now, options))
     text = f"Issued {issued.id} for {user.name}. The key is shown this once:\n\n    {issued.access_key}\n\n    "
     return Answer({"id": issued.id, "access_key": issued.access_key}, text + desk.link(issued.access_key))
+
+
+def _link(desk: Desk, arguments: Namespace) -> Answer:
+    now, user = desk.now(), desk.user(arguments.user)
+    if arguments.withdraw:
+        ended = desk.database.run(lambda c: claims.withdraw_claims(c, user.id))
+        return Answer({"withdrawn": ended}, f"Withdrew {ended} links of {user.name}.")
+    options, secret = _chosen(arguments, now)(KeyOptions()), desk.secrets.server_secret
+    claim = desk.database.run(lambda c: claims.open_claim(c, user, options, secret, now))
+    url, until = f"{desk.settings.base_url}/claim/{claim.token}", f"{claim.expires_at:%Y-%m-%dT%H:%M:%SZ}"
+    text = f"Send this to {user.name}. Whoever opens it first gets a key; good once, until {until}:\n\n    {url}"
+    return Answer({"id": claim.id, "url": url, "expires_at": until}, text)
+
+
+def _set(desk: Desk, arguments: Namespace) -> Answer:
+    now, limits = desk.now(), Limits.of(desk.settings)
+    change = _chosen(arguments, now)
+    key = desk.database.run(lambda c: access_keys.change_key(c, arguments.id, change, limits, now))
+    [row] = listings.of_access_keys([key], now).rows
+    return Answer(row, f"Changed {key.id} of {key.user_name}.")
 
 
 def _rotate(desk: Desk, arguments: Namespace) -> Answer:
@@ -52,19 +103,5 @@ def _revoke(desk: Desk, arguments: Namespace) -> Answer:
 
 def _list(desk: Desk, arguments: Namespace) -> Answer:
     user_id = desk.user(arguments.user).id if arguments.user else None
-    keys = desk.database.read(lambda c: access_keys.list_keys(c, user_id))
-    return Answer(*listings.of_access_keys(keys, desk.now()))
-
-
-def _days(text: str) -> float:
-    days = float(text)
-    if not 0 < days <= 36_500:
-        raise ArgumentTypeError("must be a number of days above 0")
-    return days
-
-
-def _grace(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds <= 86_400:
-        raise ArgumentTypeError("must be 0 to 86400 seconds")
-    return seconds
+    listing = listings.of_access_keys(desk.database.read(lambda c: access_keys.list_keys(c, user_id)), desk.now())
+    return Answer(listing.rows, listing.csv if arguments.csv else listing.table)

@@ -2,35 +2,101 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
+from dataclasses import replace
+from typing import Any
 
 from admin_app import listings
 from admin_app.cli_desk import Answer, Desk, Words
-from core import users
+from admin_app.cli_values import optional, or_none, strategy, usd
+from core import access_keys, bedrock_keys, users
 from core.access import Limits
 from core.types import Strategy
+from core.users import Profile, User
+
+_PROFILE = ("email", "note", "monthly_budget_micros")
 
 
 def add_words(nouns: Words) -> None:
     verbs = nouns.noun("user", "developers")
     add = verbs.verb("add", _add, "add a user")
     add.add_argument("name", metavar="NAME")
-    add.add_argument("--strategy", choices=[strategy.value for strategy in Strategy], default=Strategy.PLAN_FIRST.value)
-    verbs.verb("list", _list, "list the users")
-    verbs.verb("deactivate", _deactivate, "cut all keys of a user").add_argument("name", metavar="NAME_OR_ID")
+    _add_profile(add)
+    change = verbs.verb("set", _set, "change a user; what is not named stays as it is")
+    change.add_argument("user", metavar="NAME_OR_ID")
+    optional(change, "--name", "name", str, metavar="NAME")
+    _add_profile(change)
+    listed = verbs.verb("list", _list, "list the users that are not deleted")
+    listed.add_argument("--csv", action="store_true", help="for a spreadsheet")
+    for name, command, help_text in (
+        ("show", _show, "all about a user, with their keys"),
+        ("activate", _activate, "let an inactive user in again"),
+        ("deactivate", _deactivate, "cut all keys of a user, until they are activated again"),
+        ("delete", _delete, "for good: revokes their keys, destroys their Bedrock keys"),
+    ):
+        verbs.verb(name, command, help_text).add_argument("user", metavar="NAME_OR_ID")
+
+
+def _add_profile(parser: ArgumentParser) -> None:
+    optional(parser, "--strategy", "strategy", strategy, metavar="|".join(Strategy))
+    optional(parser, "--budget", "monthly_budget_micros", or_none(usd), metavar="USD", help="a month, on Bedrock; or none")
+    optional(parser, "--email", "email", str)
+    optional(parser, "--note", "note", str)
 
 
 def _add(desk: Desk, arguments: Namespace) -> Answer:
-    strategy, limits = Strategy(arguments.strategy), Limits.of(desk.settings)
-    user = desk.database.run(lambda c: users.add_user(c, arguments.name, strategy, limits, desk.now()))
+    given, limits = vars(arguments), Limits.of(desk.settings)
+    chosen = given.get("strategy", Strategy.PLAN_FIRST)
+    profile = _profile(Profile(), given)
+    user = desk.database.run(lambda c: users.add_user(c, arguments.name, chosen, limits, desk.now(), profile))
     return Answer({"id": user.id}, f"Added {user.name}, {user.id}.\nNext: python -m admin_app key issue --user {user.id}")
 
 
-def _list(desk: Desk, _: Namespace) -> Answer:
-    return Answer(*listings.of_users(desk.database.read(users.list_users)))
+def _set(desk: Desk, arguments: Namespace) -> Answer:
+    given = vars(arguments)
+    direct = {name: given[name] for name in ("name", "strategy") if name in given}
+
+    def change(user: User) -> User:
+        return replace(user, **direct, profile=_profile(user.profile, given))
+
+    found = desk.user(arguments.user)
+    after = desk.database.run(lambda c: users.change_user(c, found.id, change, desk.now()))
+    return Answer(listings.of_user(after), f"Changed {after.name}.")
+
+
+def _profile(before: Profile, given: dict[str, Any]) -> Profile:
+    return replace(before, **{name: given[name] for name in _PROFILE if name in given})
+
+
+def _list(desk: Desk, arguments: Namespace) -> Answer:
+    listing = listings.of_users(desk.database.read(users.list_users))
+    return Answer(listing.rows, listing.csv if arguments.csv else listing.table)
+
+
+def _show(desk: Desk, arguments: Namespace) -> Answer:
+    user, now = desk.user(arguments.user), desk.now()
+    keys = listings.of_access_keys(desk.database.read(lambda c: access_keys.list_keys(c, user.id)), now)
+    attached = listings.of_bedrock_keys(desk.database.read(lambda c: bedrock_keys.list_bedrock_keys(c, user.id)), now)
+    row = listings.of_user(user)
+    facts = "\n".join(f"{name + ':':<20} {'-' if value in (None, '') else value}" for name, value in row.items())
+    text = f"{facts}\n\nAccess keys\n{keys.table}\n\nBedrock keys, in the order in which they are tried\n{attached.table}"
+    return Answer({**row, "keys": keys.rows, "bedrock_keys": attached.rows}, text)
+
+
+def _activate(desk: Desk, arguments: Namespace) -> Answer:
+    user = desk.user(arguments.user)
+    desk.database.run(lambda c: users.activate_user(c, user.id, desk.now()))
+    return Answer({"id": user.id, "status": "active"}, f"{user.name} is active; their keys are good again.")
 
 
 def _deactivate(desk: Desk, arguments: Namespace) -> Answer:
-    user = desk.user(arguments.name)
+    user = desk.user(arguments.user)
     desk.database.run(lambda c: users.deactivate_user(c, user.id, desk.now()))
     return Answer({"id": user.id, "status": "inactive"}, f"{user.name} is inactive; their keys are refused from now on.")
+
+
+def _delete(desk: Desk, arguments: Namespace) -> Answer:
+    user = desk.user(arguments.user)
+    desk.database.run(lambda c: users.delete_user(c, user.id, desk.now()))
+    text = f"{user.name} is deleted: their keys are revoked, their Bedrock keys destroyed. The ledger keeps what they used."
+    return Answer({"id": user.id, "status": "deleted"}, text)

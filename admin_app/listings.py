@@ -1,4 +1,4 @@
-"""What the command line shows of users and keys: a document for programs, a table for people.
+"""What the command line shows of users and keys: a document for programs, a table for people, CSV for spreadsheets.
 
 Pure. Invariant: nothing secret is in it; of a key only its first characters.
 """
@@ -6,52 +6,91 @@ Pure. Invariant: nothing secret is in it; of a key only its first characters.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from decimal import Decimal
 
+from admin_app.exports import Row, as_csv, as_table
 from core.access_keys import AccessKey
-from core.bedrock_keys import AttachedBedrockKey
+from core.bedrock_keys import AttachedBedrockKey, expiry_warning
 from core.users import User
 
-Listing = tuple[list[dict[str, Any]], str]
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Rows of one kind. `details` are columns that only programs and spreadsheets get."""
+
+    rows: list[Row]
+    columns: tuple[str, ...]
+    if_empty: str
+    details: frozenset[str] = frozenset()
+
+    @property
+    def table(self) -> str:
+        shown = [{name: row[name] for name in self.columns if name not in self.details} for row in self.rows]
+        return as_table(shown, self.if_empty)
+
+    @property
+    def csv(self) -> str:
+        return as_csv(self.rows, self.columns)
+
+
+_USER = ("id", "name", "strategy", "status", "monthly_budget_usd", "email", "note", "created_at")
+_ACCESS_KEY = (
+    "id", "user", "prefix", "name", "status", "strategy", "monthly_budget_usd", "requests_per_minute", "expires_at",
+    "last_seen_at", "last_seen_address", "old_secret_until", "user_id", "revoked_at", "created_at",
+)  # fmt: skip
+_BEDROCK_KEY = (
+    "id", "user_id", "access_key_id", "name", "region", "residency", "health", "reason", "tested_at", "expires_at", "warning",
+    "created_at",
+)  # fmt: skip
 
 
 def of_users(users: Sequence[User]) -> Listing:
-    rows = [
-        {"id": user.id, "name": user.name, "strategy": user.strategy.value, "status": user.status.value,
-         "created_at": _time(user.created_at)}
-        for user in users
-    ]  # fmt: skip
-    return rows, _table(rows, "There are no users yet. Add one: python -m admin_app user add NAME")
+    rows = [of_user(user) for user in users]
+    return Listing(rows, _USER, "There are no users yet. Add one: python -m admin_app user add NAME", frozenset({"note"}))
+
+
+def of_user(user: User) -> Row:
+    profile, budget = user.profile, usd(user.profile.monthly_budget_micros)
+    values = (user.strategy.value, user.status.value, budget, profile.email, profile.note)
+    return dict(zip(_USER, (user.id, user.name, *values, _time(user.created_at)), strict=True))
 
 
 def of_access_keys(keys: Sequence[AccessKey], now: datetime) -> Listing:
-    rows = [
-        {"id": key.id, "user": key.user_name, "prefix": key.prefix, "name": key.options.name,
-         "status": key.status(now), "expires_at": _time(key.options.expires_at),
-         "last_seen_at": _time(key.last_seen.at), "created_at": _time(key.created_at)}
-        for key in keys
-    ]  # fmt: skip
-    return rows, _table(rows, "There are no keys yet. Issue one: python -m admin_app key issue --user NAME")
+    rows = [_of_access_key(key, now) for key in keys]
+    hidden = frozenset({"user_id", "revoked_at", "old_secret_until", "monthly_budget_usd", "requests_per_minute", "strategy"})
+    return Listing(rows, _ACCESS_KEY, "There are no keys yet. Issue one: python -m admin_app key issue --user NAME", hidden)
 
 
-def of_bedrock_keys(keys: Sequence[AttachedBedrockKey]) -> Listing:
+def of_bedrock_keys(keys: Sequence[AttachedBedrockKey], now: datetime) -> Listing:
     rows = [
-        {"id": each.key.id, "user_id": each.user_id, "access_key_id": each.access_key_id, "region": each.key.region,
-         "residency": each.key.residency.value, "health": each.key.health.value, "reason": each.health_reason,
-         "tested_at": _time(each.tested_at), "created_at": _time(each.created_at)}
+        {"id": each.key.id, "user_id": each.user_id, "access_key_id": each.access_key_id, "name": each.name,
+         "region": each.key.region, "residency": each.key.residency.value, "health": each.key.health.value,
+         "reason": each.health_reason, "tested_at": _time(each.tested_at), "expires_at": _time(each.expires_at),
+         "warning": expiry_warning(each.expires_at, now), "created_at": _time(each.created_at)}
         for each in keys
     ]  # fmt: skip
-    return rows, _table(rows, "There are no Bedrock keys yet. Attach one: python -m admin_app bedrock-key add --help")
+    if_empty = "There are no Bedrock keys yet. Attach one: python -m admin_app bedrock-key add --help"
+    return Listing(rows, _BEDROCK_KEY, if_empty)
+
+
+def usd(micros: int | None) -> str | None:
+    """Exact, in dollars: 50, 0.25. None: no budget."""
+    return None if micros is None else f"{(Decimal(micros) / 1_000_000).normalize():f}"
+
+
+def _of_access_key(key: AccessKey, now: datetime) -> Row:
+    options, grace = key.options, key.previous_valid_until
+    return {
+        "id": key.id, "user_id": key.user_id, "user": key.user_name, "prefix": key.prefix, "name": options.name,
+        "status": key.status(now), "strategy": options.strategy.value if options.strategy else None,
+        "monthly_budget_usd": usd(options.monthly_budget_micros), "requests_per_minute": options.requests_per_minute,
+        "expires_at": _time(options.expires_at), "last_seen_at": _time(key.last_seen.at),
+        "last_seen_address": key.last_seen.address, "revoked_at": _time(key.revoked_at),
+        "old_secret_until": _time(grace if grace is not None and grace > now else None), "created_at": _time(key.created_at),
+    }  # fmt: skip
 
 
 def _time(moment: datetime | None) -> str | None:
     return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _table(rows: Sequence[dict[str, Any]], if_empty: str) -> str:
-    if not rows:
-        return if_empty
-    lines = [list(rows[0])] + [["-" if value in (None, "") else str(value) for value in row.values()] for row in rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, Update, insert, select, update
@@ -16,15 +16,17 @@ from sqlalchemy import Connection, Row, Update, insert, select, update
 from core.access import Invalid, NotFound, StoredBedrockKey
 from core.crypto import Vault
 from core.ids import new_id
-from core.models import access_keys, bedrock_keys
+from core.models import access_keys, bedrock_keys, users
 from core.ports import ProbeResult
 from core.revision import bump
-from core.types import KeyHealth, Residency
+from core.types import KeyHealth, Residency, UserStatus
 from core.users import User
 
 _REGION = re.compile(r"[a-z]{2,3}(-[a-z]{2,12}){1,2}-[0-9]{1,2}")
 _SECRET = re.compile(r"[!-~]{1,8192}")
 _REASON_LENGTH = 500
+_MOST_ENDING = 100
+EXPIRY_NOTICE = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ def seal_bedrock_key(vault: Vault, new: NewBedrockKey) -> StoredBedrockKey:
         raise Invalid("a region looks like us-east-1")
     if _SECRET.fullmatch(new.secret) is None:
         raise Invalid("a Bedrock key is one line of printable characters without spaces")
+    if len(new.name) > 200 or not new.name.isprintable():
+        raise Invalid("a Bedrock key's name has at most 200 printable characters")
     key_id = new_id("bdk")
     return StoredBedrockKey(key_id, new.region, new.residency, KeyHealth.UNKNOWN, vault.seal(new.secret, key_id))
 
@@ -68,7 +72,7 @@ def attach_bedrock_key(connection: Connection, user: User, new: NewBedrockKey, k
     bump(connection, "grants")
     if new.access_key_id is not None:
         _check_owner(connection, user, new.access_key_id)
-    row = {"id": key.id, "user_id": user.id, "access_key_id": new.access_key_id, "name": new.name[:200]}
+    row = {"id": key.id, "user_id": user.id, "access_key_id": new.access_key_id, "name": new.name}
     place = {"region": key.region, "residency": key.residency, "sealed": key.sealed, "health": key.health}
     times = {"expires_at": new.expires_at, "created_at": now, "updated_at": now}
     connection.execute(insert(bedrock_keys), [{**row, **place, **times}])
@@ -97,6 +101,13 @@ def remove_bedrock_key(connection: Connection, key_id: str, now: datetime) -> No
     _change(connection, key_id, deleted_at=now, updated_at=now, sealed=b"")
 
 
+def replace_seal(connection: Connection, key: StoredBedrockKey, sealed: bytes, now: datetime) -> bool:
+    """The same secret, sealed anew. False when the key was changed or removed meanwhile, and nothing is done."""
+    bump(connection, "grants")
+    same = (bedrock_keys.c.id == key.id, bedrock_keys.c.sealed == key.sealed, bedrock_keys.c.deleted_at.is_(None))
+    return connection.execute(update(bedrock_keys).where(*same).values(sealed=sealed, updated_at=now)).rowcount == 1
+
+
 def find_bedrock_key(connection: Connection, key_id: str) -> AttachedBedrockKey:
     """Raises NotFound, also for a removed one."""
     query = select(bedrock_keys).where(bedrock_keys.c.id == key_id, bedrock_keys.c.deleted_at.is_(None))
@@ -104,6 +115,26 @@ def find_bedrock_key(connection: Connection, key_id: str) -> AttachedBedrockKey:
     if row is None:
         raise _no_such(key_id)
     return _stored(row)
+
+
+def expiry_warning(expires_at: datetime | None, now: datetime) -> str:
+    """What an administrator should know in time; empty while there is nothing to say."""
+    if expires_at is None or expires_at > now + EXPIRY_NOTICE:
+        return ""
+    if expires_at <= now:
+        return "expired"
+    days = (expires_at - now).days
+    return f"expires in {days} days" if days > 1 else "expires within two days"
+
+
+def list_ending(connection: Connection, now: datetime) -> list[AttachedBedrockKey]:
+    """Those in use that have expired, or will before `EXPIRY_NOTICE` is over; the first to end first."""
+    active = select(users.c.id).where(users.c.status == UserStatus.ACTIVE)
+    query = select(bedrock_keys).where(bedrock_keys.c.deleted_at.is_(None), bedrock_keys.c.expires_at <= now + EXPIRY_NOTICE)
+    rows = connection.execute(
+        query.where(bedrock_keys.c.user_id.in_(active)).order_by(bedrock_keys.c.expires_at).limit(_MOST_ENDING)
+    )
+    return [_stored(row) for row in rows]
 
 
 def list_bedrock_keys(connection: Connection, user_id: str | None = None) -> list[AttachedBedrockKey]:

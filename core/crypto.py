@@ -51,6 +51,16 @@ def hash_access_key(server_secret: str, text: str) -> str:
     return hmac.digest(server_secret.encode(), text.encode(), "sha256").hex()
 
 
+def new_claim_token() -> str:
+    """128 random bits, 22 characters that need no escape in a URL."""
+    return secrets.token_urlsafe(16)
+
+
+def hash_claim_token(server_secret: str, token: str) -> str:
+    """What is stored in a token's place. Never equal to an access key's hash."""
+    return hmac.digest(server_secret.encode(), b"claim|" + token.encode(), "sha256").hex()
+
+
 def hash_password(password: str, rounds: int = 12) -> str:
     """bcrypt over a digest, so that every byte counts (bcrypt itself refuses more than 72). 0.25 s: in a NativeThread."""
     return _PREHASHED + bcrypt.hashpw(_digest(password), bcrypt.gensalt(rounds)).decode()

@@ -90,6 +90,24 @@ bedrock_keys = Table(
     Column("updated_at", UtcTime, nullable=False),
 )
 
+# One-time links (core/claims.py): the key that a link stands for does not exist before somebody uses it.
+claims = Table(
+    "claims",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("name", String(200), nullable=False, default=""),
+    Column("strategy", String(20)),
+    Column("monthly_budget_micros", BigInteger),
+    Column("requests_per_minute", Integer),
+    Column("key_expires_at", UtcTime),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("used_at", UtcTime),
+    Column("access_key_id", ForeignKey("access_keys.id")),
+    Column("created_at", UtcTime, nullable=False),
+)
+
 # One row per circuit that is not closed (or was lately): SPEC section 5. `until` is when it may be probed again.
 circuits = Table(
     "circuits",

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
 from core.access import Invalid, LimitReached, Limits, NameTaken, NotFound
 from core.ids import new_id
-from core.models import access_keys, bedrock_keys, users
+from core.models import access_keys, bedrock_keys, claims, users
 from core.revision import bump
 from core.types import Strategy, UserStatus
 
@@ -105,6 +105,7 @@ def delete_user(connection: Connection, user_id: str, now: datetime) -> None:
     connection.execute(theirs.values(revoked_at=now, updated_at=now))
     attached = update(bedrock_keys).where(bedrock_keys.c.user_id == user_id, bedrock_keys.c.deleted_at.is_(None))
     connection.execute(attached.values(deleted_at=now, updated_at=now, sealed=b""))
+    connection.execute(delete(claims).where(claims.c.user_id == user_id, claims.c.used_at.is_(None)))
 
 
 def check_budget(micros: int | None) -> None:

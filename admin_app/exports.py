@@ -1,0 +1,39 @@
+"""Tables of text for people, and for spreadsheets (CSV).
+
+Pure. Invariant: no cell of a CSV is a formula to a spreadsheet, whatever a user is called: a cell that begins as one is
+written with an apostrophe before it (OWASP, "CSV injection").
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+Row = dict[str, Any]
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+def as_table(rows: Sequence[Row], if_empty: str) -> str:
+    """Columns side by side; what is absent is a dash."""
+    if not rows:
+        return if_empty
+    lines = [list(rows[0])] + [["-" if value in (None, "") else str(value) for value in row.values()] for row in rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def as_csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    """RFC 4180 with a heading, every cell quoted, no line end behind the last row."""
+    written = io.StringIO()
+    writer = csv.writer(written, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row[column]) for column in columns] for row in rows)
+    return written.getvalue().removesuffix("\r\n")
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text

@@ -1,0 +1,100 @@
+"""One-time links: somebody who has one may make one access key, once (SPEC section 8). A link holds no key.
+
+Functions on a Connection, to be called inside `Database.run`. Refuses to know HTTP and pages. Invariants: a link ends in the
+transaction that issues its key, so there are both or neither; unknown, used, expired, withdrawn, and of a user who is not
+active: all the same.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, insert, select, update
+
+from core.access import Invalid, Limits
+from core.access_keys import IssuedKey, KeyOptions, check_options, issue_key
+from core.crypto import hash_claim_token, new_claim_token
+from core.ids import new_id
+from core.models import claims, users
+from core.revision import bump
+from core.types import Strategy, UserStatus
+from core.users import User, find_user
+
+GOOD_FOR = timedelta(hours=24)
+_TOKEN = re.compile(r"[0-9A-Za-z_\-]{22}")
+
+
+class NotClaimable(Exception):
+    """There is nothing behind this link, or not any more. Deliberately one for all reasons."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A link as it is handed out; the only time its token is known."""
+
+    id: str
+    expires_at: datetime
+    token: str = field(repr=False)
+
+
+def open_claim(connection: Connection, user: User, options: KeyOptions, server_secret: str, now: datetime) -> Claim:
+    """A link for one key of these options. Raises Invalid."""
+    check_options(options, now)
+    bump(connection, "grants")
+    if find_user(connection, user.id).status is not UserStatus.ACTIVE:
+        raise Invalid(f"the user {user.name} is not active")
+    connection.execute(delete(claims).where(claims.c.used_at.is_(None), claims.c.expires_at <= now))
+    claim = Claim(new_id("lnk"), now + GOOD_FOR, new_claim_token())
+    row = {"id": claim.id, "token_hash": hash_claim_token(server_secret, claim.token), "user_id": user.id}
+    times = {"expires_at": claim.expires_at, "created_at": now}
+    connection.execute(insert(claims), [{**row, **times, **_columns(options)}])
+    return claim
+
+
+def check_claim(connection: Connection, token: str, server_secret: str, now: datetime) -> None:
+    """Changes nothing. Raises NotClaimable."""
+    _find(connection, token, server_secret, now)
+
+
+def use_claim(connection: Connection, token: str, server_secret: str, limits: Limits, now: datetime) -> IssuedKey:
+    """The key, and the end of the link. Raises NotClaimable; LimitReached, Invalid: then the link stays good."""
+    bump(connection, "grants")
+    row = _find(connection, token, server_secret, now)
+    options = _options(row)
+    issued = issue_key(connection, find_user(connection, row.user_id), server_secret, limits, now, options)
+    connection.execute(update(claims).where(claims.c.id == row.id).values(used_at=now, access_key_id=issued.id))
+    return issued
+
+
+def withdraw_claims(connection: Connection, user_id: str) -> int:
+    """Every link of a user that is not used yet ends. How many there were."""
+    return connection.execute(delete(claims).where(claims.c.user_id == user_id, claims.c.used_at.is_(None))).rowcount
+
+
+def _find(connection: Connection, token: str, server_secret: str, now: datetime) -> Row[Any]:
+    if _TOKEN.fullmatch(token) is None:
+        raise NotClaimable
+    good = and_(claims.c.used_at.is_(None), claims.c.expires_at > now, users.c.status == UserStatus.ACTIVE)
+    mine = claims.c.token_hash == hash_claim_token(server_secret, token)
+    row = connection.execute(select(claims).join(users).where(mine, good)).one_or_none()
+    if row is None:
+        raise NotClaimable
+    return row
+
+
+def _options(row: Row[Any]) -> KeyOptions:
+    strategy = Strategy(row.strategy) if row.strategy else None
+    return KeyOptions(row.name, row.key_expires_at, strategy, row.monthly_budget_micros, row.requests_per_minute)
+
+
+def _columns(options: KeyOptions) -> dict[str, Any]:
+    return {
+        "name": options.name,
+        "key_expires_at": options.expires_at,
+        "strategy": options.strategy,
+        "monthly_budget_micros": options.monthly_budget_micros,
+        "requests_per_minute": options.requests_per_minute,
+    }
