@@ -38,14 +38,17 @@ from proxy_app.circuit_rules import CircuitRules
 from proxy_app.circuit_sharing import CircuitSharing
 from proxy_app.circuits import WORKER_WIDE, Circuits, Transition
 from proxy_app.directory import Directory, Known
+from proxy_app.expiry_watch import ExpiryWatch
 from proxy_app.gateway import Gateway
 from proxy_app.hangup import LiveCalls
 from proxy_app.http_pool import HttpPool
 from proxy_app.inbound import Inbound
+from proxy_app.last_seen import LastSeen
 from proxy_app.probe import InvokeProbe
 from proxy_app.providers.bedrock import BedrockProvider
 from proxy_app.providers.bedrock_wire import BedrockEndpoint, BedrockLimits
 from proxy_app.providers.plan import PlanLimits, PlanProvider
+from proxy_app.rate_limit import RateLimits
 from proxy_app.readiness import Readiness
 from proxy_app.recorder import Recorder
 from proxy_app.resources import Opener, Proxied, Ready
@@ -80,9 +83,10 @@ def create_app(settings: Settings | None = None) -> Service:
     recorder = Recorder(open_spool(settings.spool_dir, worker_id), database, load_prices(), AccessLog(lines), settings)
     live = LiveCalls()
     limits = (settings.max_body_bytes, settings.body_timeout_s, settings.commit_timeout_s)
-    inbound = Inbound(directory, live, limits, _request_id, (time.monotonic, time.time))
+    last_seen = LastSeen(database, settings.trusted_proxies, time.time)
+    inbound = Inbound(directory, live, limits, _request_id, (time.monotonic, time.time), last_seen)
     readiness = Readiness(lambda: tick.database_away_since)
-    proxied = Proxied(inbound, _openers(gateway, side_calls), recorder, time.monotonic)
+    proxied = Proxied(inbound, _openers(gateway, side_calls), recorder, time.monotonic, RateLimits(time.monotonic))
     proxy = ProxyApp(proxied, Ready(readiness), _new_request_id)
     heartbeat = Heartbeat(database, _worker(worker_id), partial(_load, readiness, circuits, live, recorder))
     reports = open_database(settings, pool_size=1)  # apart, so that a report cannot hold key look-ups up
@@ -100,6 +104,7 @@ def create_app(settings: Settings | None = None) -> Service:
         heartbeat=heartbeat,
         close_admin=admin.close,
         unreadable=proxy.unreadable,
+        beside=(last_seen, ExpiryWatch(database)),
     )
     return Service(mounted(admin, proxy), parts, settings.drain_s, settings.tick_s)
 

@@ -84,6 +84,7 @@ class Grant:
     access_key_id: str
     strategy: Strategy
     bedrock_keys: tuple[BedrockKey, ...] = ()
+    requests_per_minute: int | None = None
 
     @property
     def usable_bedrock_keys(self) -> tuple[BedrockKey, ...]:

@@ -32,6 +32,8 @@ def error_reply(refused: Refused, request_id: str) -> Reply:
     extra = []
     if refused.retry_after_s is not None:
         extra.append(("retry-after", str(refused.retry_after_s)))
+        if refused.status == 429:
+            extra.append(("x-should-retry", "true"))
     elif refused.status < 500 and refused.status not in (408, 409, 429):
         extra.append(("x-should-retry", "false"))
     if refused.close:

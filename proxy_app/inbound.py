@@ -22,6 +22,7 @@ from proxy_app.directory import Directory, Unavailable, Unknown
 from proxy_app.errors import Refused
 from proxy_app.hangup import ClientLine, LiveCalls
 from proxy_app.json_body import is_quota_probe, read_head
+from proxy_app.last_seen import LastSeen
 
 _SHOWN = re.compile(r"(ak_[0-9A-Za-z]{6})[0-9A-Za-z]{38}\Z")
 _KEYED = re.compile(r"/ak/([^/?#]*)([/?#].*)?\Z", re.DOTALL)
@@ -69,8 +70,10 @@ class Inbound:
         limits: tuple[int, float, float],
         new_request_id: Callable[[float], str],
         clocks: tuple[Callable[[], float], Callable[[], float]],
+        last_seen: LastSeen,
     ) -> None:
         self._directory = directory
+        self._last_seen = last_seen
         self._live = live
         self._max_body_bytes, self._body_timeout_s, self._commit_s = limits
         self._new_request_id = new_request_id
@@ -91,7 +94,7 @@ class Inbound:
         if not any(name == "host" for name, _ in arrival.headers):
             raise Refused(400, "invalid_request_error", "the request has no Host header; send exactly one", close=True)
         try:
-            return self._directory.grant_of(arrival.access_key)
+            grant = self._directory.grant_of(arrival.access_key)
         except Unknown:
             raise Refused(
                 403,
@@ -103,6 +106,9 @@ class Inbound:
             raise Refused(
                 503, "overloaded_error", "keys cannot be looked up at the moment; try again shortly", close=True, retry_after_s=5
             ) from None
+        forwarded_for = (value for name, value in arrival.headers if name == "x-forwarded-for")
+        self._last_seen.note(grant.access_key_id, arrival.environ.get("REMOTE_ADDR", ""), forwarded_for)
+        return grant
 
     def call(self, arrival: Arrival, grant: Grant, endpoint: Endpoint) -> Call:
         """Read the body and make the `Call`. Raises Refused; blocks at most for the body's deadline."""

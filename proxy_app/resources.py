@@ -17,6 +17,7 @@ from proxy_app.call import Call, Endpoint, Headers, Outcome, Reply
 from proxy_app.errors import Refused, error_reply
 from proxy_app.gateway import Opened
 from proxy_app.inbound import Arrival, Inbound
+from proxy_app.rate_limit import RateLimits
 from proxy_app.readiness import Readiness
 from proxy_app.recorder import Recorder
 from proxy_app.relay import Relay
@@ -35,9 +36,15 @@ class Proxied:
     """All paths under an access key; one door, because one key check stands before every one of them."""
 
     def __init__(
-        self, inbound: Inbound, openers: Mapping[Endpoint, Opener], recorder: Recorder, clock: Callable[[], float]
+        self,
+        inbound: Inbound,
+        openers: Mapping[Endpoint, Opener],
+        recorder: Recorder,
+        clock: Callable[[], float],
+        rates: RateLimits,
     ) -> None:
         self._inbound = inbound
+        self._rates = rates
         self._openers = openers
         self._recorder = recorder
         self._clock = clock
@@ -74,15 +81,16 @@ class Proxied:
 
     def _call(self, arrival: Arrival, req: falcon.Request, resp: falcon.Response) -> Call | None:
         """None when the request went no further; it is answered, and in the books as far as it is known whose it was."""
-        grant = None
+        grant, endpoint = None, endpoint_of(arrival)
         try:
             grant = self._inbound.grant(arrival)
-            return self._inbound.call(arrival, grant, endpoint_of(arrival))
+            self._rates.check(grant, endpoint)
+            return self._inbound.call(arrival, grant, endpoint)
         except Refused as refused:
             if grant is None:
                 self.turned_away(arrival.request_id, refused.status, refused.error_type, arrival.key_shown)
             else:
-                unread = self._inbound.unread_call(arrival, grant, endpoint_of(arrival))
+                unread = self._inbound.unread_call(arrival, grant, endpoint)
                 self._recorder.finish(unread, self._refusal(refused.status, refused.error_type))
             send(req, resp, error_reply(refused, arrival.request_id), arrival.request_id)
             return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from core.db import Database
 from core.heartbeat import Heartbeat
@@ -31,6 +31,14 @@ _PUBLISH_S = 1.0
 _LAST_CALLS_S = 1.0
 
 
+class Beside(Protocol):
+    """What a worker does beside its requests. Neither method waits for long, or raises."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a service keeps running."""
@@ -46,6 +54,7 @@ class Parts:
     heartbeat: Heartbeat
     close_admin: Callable[[], None]
     unreadable: Callable[[int, str], tuple[str, Headers, bytes]]
+    beside: tuple[Beside, ...] = ()
 
 
 class Service:
@@ -68,6 +77,8 @@ class Service:
         parts.tick.start()
         parts.recorder.start()
         parts.heartbeat.start()
+        for each in parts.beside:
+            each.start()
         spawn(self._share_circuits)
         spawn(lambda: self._watch(is_alive))
 
@@ -104,7 +115,7 @@ class Service:
         log.info("letting go of who does not read", extra={"context": {"calls": self._parts.live.abandon()}})
 
     def close(self) -> None:
-        """The worker's last act, within seconds also when the database is silent: the recorder's 5 and three more."""
+        """The worker's last act, within seconds also when the database is silent: the recorder's 5 and four more."""
         self._closing = True
         parts = self._parts
         self._end_calls()
@@ -112,6 +123,8 @@ class Service:
         parts.tick.stop()
         spawn(self._publish).stop(_PUBLISH_S)
         parts.heartbeat.stop()
+        for each in parts.beside:
+            each.stop()
         parts.close_admin()
         parts.pool.close()
         parts.database.close()

@@ -18,6 +18,7 @@ from proxy_app.faults import Fault
 from proxy_app.gateway import Opened
 from proxy_app.hangup import LiveCalls
 from proxy_app.inbound import Inbound
+from proxy_app.rate_limit import RateLimits
 from proxy_app.readiness import Readiness
 from proxy_app.resources import Proxied, Ready
 
@@ -26,12 +27,19 @@ BODY = b'{"model":"m"}'
 
 
 class Directory:
+    limit: int | None = None
+
     def grant_of(self, access_key: str) -> Grant:
         if access_key == "crash":
             raise RuntimeError("nobody foresaw this")
         if access_key != KEY:
             raise Unknown
-        return Grant("usr_1", "key_1", Strategy.PLAN_FIRST)
+        return Grant("usr_1", "key_1", Strategy.PLAN_FIRST, (), self.limit)
+
+
+class Seen:
+    def note(self, *_: Any) -> None:
+        return None
 
 
 class Books:
@@ -78,12 +86,13 @@ class Proxy:
         self.fallback: Fault | None = None
         self.error: BaseException | None = None
         ids = (f"req_{number:026}" for number in range(1, 1000))
-        directory: Any = Directory()
+        self.directory: Any = Directory()
+        seen: Any = Seen()
         clocks = (lambda: 1.0, lambda: 1_800_000_000.0)
-        inbound = Inbound(directory, self.live, (100_000, 60.0, 240.0), lambda _: next(ids), clocks)
+        inbound = Inbound(self.directory, self.live, (100_000, 60.0, 240.0), lambda _: next(ids), clocks, seen)
         self.readiness = Readiness(lambda: None)
         openers = dict.fromkeys(Endpoint, self._open)
-        proxied = Proxied(inbound, openers, self.books, clocks[0])
+        proxied = Proxied(inbound, openers, self.books, clocks[0], RateLimits(clocks[0]))
         self.app = ProxyApp(proxied, Ready(self.readiness), lambda: next(ids))
 
     def _open(self, call: Call) -> Opened:
@@ -306,3 +315,26 @@ class _Pieces:
 
     def close(self) -> None:
         return None
+
+
+def test_a_message_over_the_keys_limit_is_refused_unread_and_booked_as_its_users(proxy: Proxy) -> None:
+    proxy.directory.limit = 1
+    assert proxy.call("POST", f"/ak/{KEY}/v1/messages", BODY).status[:3] == "200"
+    answered = proxy.call("POST", f"/ak/{KEY}/v1/messages", BODY)
+
+    assert answered.error == ("429", "rate_limit_error")
+    assert (answered.header("retry-after"), answered.header("x-should-retry")) == ("60", "true")
+    assert [name for name, _ in answered.headers if name.startswith("anthropic-")] == []
+    assert len(proxy.asked) == 1
+    call, outcome = proxy.books.finished[-1]
+    assert (call.grant.user_id, outcome.status, outcome.error_type) == (proxy.asked[0].grant.user_id, 429, "rate_limit_error")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/v1/messages/count_tokens"), ("GET", "/v1/models"), ("POST", "/v1/other"), ("GET", "/x")]
+)
+def test_the_limit_of_messages_touches_nothing_else(proxy: Proxy, method: str, path: str) -> None:
+    proxy.directory.limit = 1
+    body = BODY if method == "POST" else None
+    assert {proxy.call(method, f"/ak/{KEY}{path}", body).status[:3] for _ in range(30)} == {"200"}
+    assert proxy.call("POST", f"/ak/{KEY}/v1/messages", BODY).status[:3] == "200"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -37,15 +37,26 @@ class Directory:
         return GRANT
 
 
+class Seen:
+    """Who was seen, and with what addresses."""
+
+    def __init__(self) -> None:
+        self.noted: list[tuple[str, str, list[str]]] = []
+
+    def note(self, access_key_id: str, peer: str, forwarded_for: Iterable[str]) -> None:
+        self.noted.append((access_key_id, peer, list(forwarded_for)))
+
+
 class Door:
     """An `Inbound` with hand-made clocks and a directory of one key."""
 
     def __init__(self) -> None:
         self.directory: Any = Directory()
         self.live = LiveCalls()
+        self.seen: Any = Seen()
         self.now = 100.0
         clocks = (lambda: self.now, lambda: 1_800_000_000.0)
-        self.inbound = Inbound(self.directory, self.live, (LIMIT, 60.0, 240.0), lambda now: f"req_{now:.0f}", clocks)
+        self.inbound = Inbound(self.directory, self.live, (LIMIT, 60.0, 240.0), lambda now: f"req_{now:.0f}", clocks, self.seen)
 
     def arrival(
         self, raw: str = f"/ak/{KEY}/v1/messages", headers: list[tuple[str, str]] | None = None, **environ: Any
@@ -291,3 +302,17 @@ def test_claude_codes_quota_probe_is_known_and_nothing_like_it_is_taken_for_it()
         probe(messages=["quota"]),
     )
     assert [asked(other).quota_probe for other in others] == [False] * len(others)
+
+
+def test_a_key_that_is_let_in_is_seen_with_both_ends_of_its_way(door: Door) -> None:
+    headers = [("X-Forwarded-For", "192.0.2.1, 10.0.0.1"), ("x_forwarded_for", "6.6.6.6"), ("x-forwarded-for", "10.0.0.2")]
+    door.inbound.grant(door.arrival(headers=headers, REMOTE_ADDR="10.0.0.3"))
+
+    assert door.seen.noted == [("key_1", "10.0.0.3", ["192.0.2.1, 10.0.0.1", "10.0.0.2"])]
+
+
+def test_who_is_not_let_in_is_not_seen(door: Door) -> None:
+    with pytest.raises(Refused):
+        door.inbound.grant(door.arrival("/ak/another/v1/messages"))
+
+    assert door.seen.noted == []
