@@ -15,13 +15,16 @@ from typing import Any
 
 import falcon
 
-from admin_app.gate import Gate
+from admin_app.claim import ROUTE as CLAIM_ROUTE
+from admin_app.claim import ClaimPage, Issuing
+from admin_app.gate import CLAIMS, Gate
 from admin_app.overview import Facts, OverviewPage
 from admin_app.owner import Owner
 from admin_app.pages import FixedFile, Pages
 from admin_app.session import Sessions
 from admin_app.sign_in import HOME, Doorkeeper, SignIn, SignOut
 from admin_app.throttle import Throttle
+from core.access import Limits
 from core.db import Database
 from core.heartbeat import WorkerSeen
 from core.local_files import LocalSecrets
@@ -46,7 +49,10 @@ class Surroundings:
 
 
 class AdminApp:
-    """A WSGI callable for `/admin` and all below it. `database` is its own: a report must not hold key look-ups up."""
+    """A WSGI callable for `/admin` and all below it, and for links under `/claim/`.
+
+    `database` is its own: a report must not hold key look-ups up.
+    """
 
     def __init__(self, settings: Settings, secrets: LocalSecrets, database: Database, around: Surroundings) -> None:
         self._around = around
@@ -59,11 +65,13 @@ class AdminApp:
         facts = Facts(
             f"{settings.environment}, {settings.base_url}", around.this_worker, lambda: _utc(around.wall()), around.clock
         )
+        issuing = Issuing(secrets.server_secret, Limits.of(settings), settings.base_url, facts.now)
         routes = {
             HOME: OverviewPage(doorkeeper, self._pages, database, facts),
             f"{HOME}/login": SignIn(doorkeeper, self._owner, Throttle(around.clock)),
             f"{HOME}/logout": SignOut(doorkeeper),
-            **{f"{HOME}/{file.name}": _Fixed(file) for file in self._pages.files},
+            CLAIM_ROUTE: ClaimPage(database, self._pages, issuing),
+            **{f"{place}/{file.name}": _Fixed(file) for place in (HOME, CLAIMS) for file in self._pages.files},
         }
         self._falcon = self._serving(routes, Gate(settings, around.new_request_id))
 
@@ -75,7 +83,7 @@ class AdminApp:
             return start_response(status, headers)
 
         chunks: Iterable[bytes] = self._falcon(environ, start)
-        self._note(answered, (self._around.clock() - began) * 1000)
+        self._note(answered, "claim" if _home(environ["PATH_INFO"]) == CLAIMS else "admin", (self._around.clock() - began) * 1000)
         return chunks
 
     def close(self) -> None:
@@ -94,21 +102,22 @@ class AdminApp:
     def _refused(self, req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: Any) -> None:
         missing = "There is no such page." if error.status_code == 404 else ""
         title = (error.title or "").removeprefix(f"{error.status_code} ")
-        self._say(resp, str(error.status), title, error.description or missing)
+        self._say(req, resp, str(error.status), (title, error.description or missing))
         resp.set_headers(dict(error.headers or {}))
 
     def _crashed(self, req: falcon.Request, resp: falcon.Response, error: Exception, params: Any) -> None:
         request_id = req.context.request_id
         log.exception("an admin page failed", extra={"request_id": request_id})
-        self._say(resp, falcon.HTTP_500, "Something went wrong", f"The log has the details, under {request_id}.")
+        self._say(req, resp, falcon.HTTP_500, ("Something went wrong", f"The log has the details, under {request_id}."))
 
-    def _say(self, resp: falcon.Response, status: str, title: str, text: str) -> None:
+    def _say(self, req: falcon.Request, resp: falcon.Response, status: str, words: tuple[str, str]) -> None:
+        title, text = words
         resp.status = status
         resp.content_type = falcon.MEDIA_HTML
-        resp.text = self._pages.render("message.html", status=status[:3], title=title, text=text)
+        resp.text = self._pages.render("message.html", home=_home(req.path), status=status[:3], title=title, text=text)
 
-    def _note(self, answered: dict[str, str], total_ms: float) -> None:
-        context = {"user_id": "", "access_key_id": "", "provider": "", "endpoint": "admin"}
+    def _note(self, answered: dict[str, str], endpoint: str, total_ms: float) -> None:
+        context = {"user_id": "", "access_key_id": "", "provider": "", "endpoint": endpoint}
         figures = {"status": int(answered["status"]), "total_ms": round(total_ms, 3)}
         self._around.access_log.write(answered["x-proxy-request-id"], self._around.wall(), {**context, **figures})
 
@@ -125,6 +134,11 @@ class _Fixed:
         if req.get_param("v") == self._file.tag:
             resp.set_header("cache-control", _YEAR)
         resp.data = self._file.content
+
+
+def _home(path: str) -> str:
+    """Where a page's style sheet is; that of the admin is not open to all."""
+    return CLAIMS if path.startswith(f"{CLAIMS}/") else HOME
 
 
 def _utc(unix_s: float) -> datetime:

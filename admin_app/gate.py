@@ -1,8 +1,9 @@
-"""What stands before and after every admin page: the allowlist, and the headers that keep browsers honest (SPEC sections 11, 12).
+"""What stands before and after every page: the allowlist, and the headers that keep browsers honest (SPEC sections 11, 12).
 
 Knows addresses and headers, not pages. Invariants: nothing of the admin, not even its style sheet, is answered to an address
-outside `PROXY_ADMIN_ALLOWED_CIDRS`; every answer, refusals and errors too, carries the same headers; a connection whose request
-body was not read ends with the answer, so that what is left of it is never taken for the next request.
+outside `PROXY_ADMIN_ALLOWED_CIDRS`; only what is below `/claim/` is open to all; every answer, refusals and errors too, carries
+the same headers; a connection whose request body was not read ends with the answer, so that what is left of it is never taken
+for the next request.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from core.settings import Settings
 
 log = logging.getLogger(__name__)
 
+CLAIMS = "/claim"
 _FORWARDED_FOR = "x-forwarded-for"
 _HEADERS = (
     # Nothing inline, nothing from elsewhere, no scripts at all; a page that needs one has to say so here.
@@ -50,7 +52,8 @@ class Gate:
         req.context.is_body_read = False
         address = client_address(req.env.get("REMOTE_ADDR", ""), _forwarded_for(req.env), self._trusted)
         req.context.site = site_of(address)
-        if self._allowed and not is_within(address, self._allowed):
+        is_open = req.path.startswith(f"{CLAIMS}/")
+        if self._allowed and not is_open and not is_within(address, self._allowed):
             noted = {"request_id": req.context.request_id, "context": {"address": str(address)}}
             log.warning("an address outside the admin allowlist", extra=noted)
             raise falcon.HTTPForbidden(

@@ -1,7 +1,7 @@
-"""Which of the two apps a request is for: `/admin` and all below it, or the proxy. Knows addresses, no app.
+"""Which of the two apps a request is for: `/admin`, all below it and all below `/claim/`, or the proxy. Knows addresses, no app.
 
-Invariant: nothing that is not exactly `/admin` or below `/admin/` reaches the admin app, and `HEAD` of anything stays the
-proxy's (it answers 200 at once: Claude Code warms its connections so).
+Invariant: nothing that is not exactly `/admin` or below `/admin/` or `/claim/` reaches the admin app, and `HEAD` of anything
+stays the proxy's (it answers 200 at once: Claude Code warms its connections so).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from admin_app.gate import CLAIMS
 from admin_app.sign_in import HOME
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -25,4 +26,4 @@ def mounted(admin: Wsgi, proxy: Wsgi) -> Wsgi:
 
 def _is_admins(environ: Mapping[str, Any]) -> bool:
     path: str = environ.get("PATH_INFO", "")
-    return (path == HOME or path.startswith(f"{HOME}/")) and environ.get("REQUEST_METHOD") != "HEAD"
+    return (path == HOME or path.startswith((f"{HOME}/", f"{CLAIMS}/"))) and environ.get("REQUEST_METHOD") != "HEAD"

@@ -35,6 +35,7 @@ _SECRETS = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (r"ak(?:_|%5[fF])[0-9A-Za-z]{12,}", "ak_[redacted]"),
+        (r"/claim/(?!style\.css|icon\.svg)[^\s/?#\"'\\]+", "/claim/[redacted]"),
         (r"sk-ant-[0-9A-Za-z_\-]+", "sk-ant-[redacted]"),
         (r"ABSK[0-9A-Za-z+/=_\-]{8,}", "ABSK[redacted]"),
         (r"bedrock-api-key-[0-9A-Za-z+/=_%.\-]+", "bedrock-api-key-[redacted]"),
@@ -49,7 +50,7 @@ _SECRETS = tuple(
     )
 )
 # One of these is in every text that one of the patterns matches; looking for them is some twenty times as fast.
-_MARKS = ("ak_", "ak%5f", "sk-ant-", "absk", "bedrock-api-key-", "bearer", "cookie", "-key", "authorization", "://", "eyj")
+_MARKS = ("/claim/", "ak_", "ak%5f", "sk-ant-", "absk", "bearer", "cookie", "-key", "authorization", "://", "eyj")
 
 
 def redact(text: str) -> str:

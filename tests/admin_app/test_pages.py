@@ -464,6 +464,12 @@ def test_no_password_and_no_user_name_is_logged(browser: Browser, world: World, 
         ("GET", "//admin", "proxy"),
         ("GET", "/ak/x/admin", "proxy"),
         ("HEAD", "/admin", "proxy"),
+        ("GET", "/claim/x", "admin"),
+        ("POST", "/claim/x", "admin"),
+        ("HEAD", "/claim/x", "proxy"),
+        ("GET", "/claim", "proxy"),
+        ("GET", "/claims/x", "proxy"),
+        ("GET", "/ak/x/claim/y", "proxy"),
     ],
 )
 def test_only_admin_and_what_is_below_it_is_the_admins(method: str, path: str, served_by: str) -> None:

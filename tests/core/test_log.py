@@ -32,6 +32,7 @@ SECRETS = {
     f"GET /ak/{ACCESS_KEY}/v1/messages?x=1": ACCESS_KEY[9:],
     f"/ak/ak%5F{ACCESS_KEY[3:]}/status": ACCESS_KEY[9:],
     f"malformed {ACCESS_KEY[:-1]}": ACCESS_KEY[9:-1],
+    f"GET /claim/{'c' * 22}": "c" * 22,
     f"header x-api-key: {PLAN_KEY}": PLAN_KEY[7:],
     f"key {PLAN_KEY}, and more": PLAN_KEY[7:],
     f"Authorization: Bearer {'t' * 20}": "t" * 20,

@@ -69,6 +69,7 @@ def service_of(diary: Diary, drain_s: float = 0.05) -> Service:
         heartbeat=diary.part("heartbeat", "start", "stop"),
         close_admin=diary.note("admin.close"),
         unreadable=diary.note("unreadable"),
+        beside=(diary.part("beside", "start", "stop"),),
     )
     return Service(lambda environ, start_response: [], parts, drain_s, tick_s=30)
 

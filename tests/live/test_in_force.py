@@ -1,0 +1,143 @@
+"""What an administrator changes is in force in every worker of two servers within two seconds, the database under load.
+
+Two gunicorn servers with two workers each on one PostgreSQL, which four sessions keep busy. Each worker is asked over a
+connection of its own, without a break, from before the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from core.access import Limits
+from core.access_keys import change_key, revoke_key, rotate_key
+from core.local_files import ensure_local
+from core.types import Strategy
+from core.users import change_user, deactivate_user, delete_user
+from sandbox.product import Product
+from tests.live.workers import AtWorker, Seen, at_every_worker, database_under_load, seconds_until
+
+IN_FORCE_S = 2.0
+GRACE_S = 4.0
+
+
+@pytest.fixture(scope="module")
+def database_of_both(postgres_server: Any) -> Iterator[str]:
+    url = postgres_server.migrated()
+    yield url
+    postgres_server.drop(url)
+
+
+@pytest.fixture(scope="module")
+def product_settings(database_of_both: str) -> dict[str, str]:
+    return {"PROXY_DATABASE_URL": database_of_both, "PROXY_WORKERS": "2"}
+
+
+@pytest.fixture(scope="module")
+def neighbour(running: Any, product_settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """A second server with the same database and the same secrets."""
+    upstreams = {"PROXY_PLAN_URL": running.anthropic.url, "PROXY_BEDROCK_URL": running.bedrock.url}
+    secrets = {"PROXY_DATA_DIR": str(running.product.data_dir / "var")}
+    with Product(tmp_path_factory.mktemp("neighbour"), {**upstreams, **product_settings, **secrets}) as product:
+        product.start()
+        yield product
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _load(running: Any, neighbour: Product, database_of_both: str) -> Iterator[None]:
+    with database_under_load(database_of_both):
+        yield
+
+
+@pytest.fixture
+def workers(running: Any, neighbour: Product) -> list[AtWorker]:
+    found = at_every_worker([running.product, neighbour])
+    assert len({worker.pid for worker in found}) == 4
+    return found
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def is_refused(seen: Seen) -> bool:
+    return seen.status == 403
+
+
+def is_from_bedrock(seen: Seen) -> bool:
+    return seen == Seen(200, "bedrock")
+
+
+def is_over_the_limit(seen: Seen) -> bool:
+    return seen.status == 429
+
+
+def options(developer: Any, **values: Any) -> Callable[[Any], Any]:
+    def change(connection: Any) -> Any:
+        return change_key(connection, developer.access_key_id, lambda old: replace(old, **values), Limits(1000, 10), now())
+
+    return change
+
+
+def bedrock_user(developer: Any) -> Callable[[Any], Any]:
+    def change(connection: Any) -> Any:
+        return change_user(connection, developer.user_id, lambda old: replace(old, strategy=Strategy.BEDROCK_ONLY), now())
+
+    return change
+
+
+CHANGES: dict[str, tuple[Callable[[Any], Callable[[Any], Any]], Callable[[Seen], bool]]] = {
+    "a key revoked": (lambda d: lambda c: revoke_key(c, d.access_key_id, now()), is_refused),
+    "a user deactivated": (lambda d: lambda c: deactivate_user(c, d.user_id, now()), is_refused),
+    "a user deleted": (lambda d: lambda c: delete_user(c, d.user_id, now()), is_refused),
+    "a user's strategy": (bedrock_user, is_from_bedrock),
+    "a key's strategy": (lambda d: options(d, strategy=Strategy.BEDROCK_ONLY), is_from_bedrock),
+    "a key's limit": (lambda d: options(d, requests_per_minute=1), is_over_the_limit),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_is_in_force_in_every_worker_within_two_seconds(
+    stack: Any, workers: list[AtWorker], change: str, record_property: Callable[[str, object], None]
+) -> None:
+    developer, (make, is_new) = stack.developer(), CHANGES[change]
+    took = seconds_until(workers, developer.access_key, lambda: stack.database.run(make(developer)), is_new)
+
+    record_property(change, took)
+    assert len(took) == 4
+    assert max(took) < IN_FORCE_S, took
+
+
+def test_the_old_secret_of_a_rotated_key_is_good_for_its_grace_in_every_worker_and_for_two_seconds_more_at_most(
+    stack: Any, workers: list[AtWorker], record_property: Callable[[str, object], None]
+) -> None:
+    developer, secret = stack.developer(), ensure_local(stack.settings).server_secret
+
+    def rotate(connection: Any) -> Any:
+        return rotate_key(connection, developer.access_key_id, secret, GRACE_S, now())
+
+    took = seconds_until(workers, developer.access_key, lambda: stack.database.run(rotate), is_refused)
+    record_property("a rotation's grace", took)
+    assert min(took) > GRACE_S - 0.5
+    assert max(took) < GRACE_S + IN_FORCE_S, took
+
+
+def test_an_earlier_expiry_is_in_force_in_every_worker(
+    stack: Any, workers: list[AtWorker], record_property: Callable[[str, object], None]
+) -> None:
+    developer = stack.developer()
+    expire = options(developer, expires_at=now() + timedelta(seconds=GRACE_S))
+
+    took = seconds_until(workers, developer.access_key, lambda: stack.database.run(expire), is_refused)
+    record_property("an earlier expiry", took)
+    assert max(took) < GRACE_S + IN_FORCE_S, took
+
+
+def test_a_new_key_is_good_in_every_worker_at_once(stack: Any, workers: list[AtWorker]) -> None:
+    developer = stack.developer()
+
+    assert {worker.ask(developer.access_key).status for worker in workers} == {200}
