@@ -6,6 +6,7 @@ connection of its own, without a break, from before the change.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,8 @@ from core.types import Strategy
 from core.users import change_user, deactivate_user, delete_user
 from sandbox.product import Product
 from tests.live.workers import AtWorker, Seen, at_every_worker, database_under_load, seconds_until
+
+log = logging.getLogger(__name__)  # the figures: pytest -o log_cli=true --log-level=INFO
 
 IN_FORCE_S = 2.0
 GRACE_S = 4.0
@@ -101,19 +104,17 @@ CHANGES: dict[str, tuple[Callable[[Any], Callable[[Any], Any]], Callable[[Seen],
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_is_in_force_in_every_worker_within_two_seconds(
-    stack: Any, workers: list[AtWorker], change: str, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_change_is_in_force_in_every_worker_within_two_seconds(stack: Any, workers: list[AtWorker], change: str) -> None:
     developer, (make, is_new) = stack.developer(), CHANGES[change]
     took = seconds_until(workers, developer.access_key, lambda: stack.database.run(make(developer)), is_new)
 
-    record_property(change, took)
+    log.info("%s: %s s", change, took)
     assert len(took) == 4
     assert max(took) < IN_FORCE_S, took
 
 
 def test_the_old_secret_of_a_rotated_key_is_good_for_its_grace_in_every_worker_and_for_two_seconds_more_at_most(
-    stack: Any, workers: list[AtWorker], record_property: Callable[[str, object], None]
+    stack: Any, workers: list[AtWorker]
 ) -> None:
     developer, secret = stack.developer(), ensure_local(stack.settings).server_secret
 
@@ -121,19 +122,17 @@ def test_the_old_secret_of_a_rotated_key_is_good_for_its_grace_in_every_worker_a
         return rotate_key(connection, developer.access_key_id, secret, GRACE_S, now())
 
     took = seconds_until(workers, developer.access_key, lambda: stack.database.run(rotate), is_refused)
-    record_property("a rotation's grace", took)
+    log.info("a rotation's grace: %s s", took)
     assert min(took) > GRACE_S - 0.5
     assert max(took) < GRACE_S + IN_FORCE_S, took
 
 
-def test_an_earlier_expiry_is_in_force_in_every_worker(
-    stack: Any, workers: list[AtWorker], record_property: Callable[[str, object], None]
-) -> None:
+def test_an_earlier_expiry_is_in_force_in_every_worker(stack: Any, workers: list[AtWorker]) -> None:
     developer = stack.developer()
     expire = options(developer, expires_at=now() + timedelta(seconds=GRACE_S))
 
     took = seconds_until(workers, developer.access_key, lambda: stack.database.run(expire), is_refused)
-    record_property("an earlier expiry", took)
+    log.info("an earlier expiry: %s s", took)
     assert max(took) < GRACE_S + IN_FORCE_S, took
 
 

@@ -25,10 +25,10 @@ _MOST_CONNECTIONS = 60
 _PAUSE_S = 0.02
 _GIVE_UP_S = 15.0
 _HEAVY = (
-    "INSERT INTO load SELECT n, md5(n::text) FROM generate_series(1, 3000) AS n",
-    "SELECT count(*), max(digest) FROM load",
-    "UPDATE load SET digest = md5(digest) WHERE number % 10 = 0 AND number < 500",
-    "DELETE FROM load WHERE number > 1500",
+    "INSERT INTO {table} SELECT n, md5(n::text) FROM generate_series(1, 3000) AS n",
+    "SELECT count(*), max(digest) FROM {table}",
+    "UPDATE {table} SET digest = md5(digest) WHERE number < 500",
+    "DELETE FROM {table} WHERE number > 100",
 )
 
 
@@ -94,15 +94,15 @@ def seconds_until(
 
 @contextmanager
 def database_under_load(url: str, connections: int = 4) -> Iterator[None]:
-    """So many sessions that write and read without a break."""
+    """So many sessions that write and read without a break, each a table of its own."""
     stop, rounds = threading.Event(), [0] * connections
-    with _session(url) as session:
-        session.execute("CREATE TABLE IF NOT EXISTS load (number integer, digest text)")
 
     def work(number: int) -> None:
+        table = f"load_{number}"
         with _session(url) as session:
+            session.execute(f"CREATE TABLE {table} (number integer, digest text)")
             while not stop.is_set():
-                session.execute(_HEAVY[rounds[number] % len(_HEAVY)])
+                session.execute(_HEAVY[rounds[number] % len(_HEAVY)].format(table=table))
                 rounds[number] += 1
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(connections)]
