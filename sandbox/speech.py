@@ -196,24 +196,29 @@ def _blocks(content: Any) -> list[Json]:
     return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
 
 
+def _results(message: Json) -> list[Json]:
+    return [block for block in _blocks(message.get("content")) if block.get("type") == "tool_result"]
+
+
 def _tool_results(body: Json) -> str:
     spoken = _spoken(body)
-    latest = _blocks(spoken[-1].get("content")) if spoken else []
-    results = [block.get("content") for block in latest if block.get("type") == "tool_result"]
-    return " ".join(str(block.get("text", "")) for content in results for block in _blocks(content))
+    told = [block.get("content") for block in _results(spoken[-1])] if spoken else []
+    return " ".join(str(block.get("text", "")) for content in told for block in _blocks(content))
 
 
 def _ordered_tool(body: Json) -> tuple[str, Json] | None:
-    """The tool that the latest user text orders with `use-tool:Name:argument`, when the client offers that tool."""
+    """What the latest words of the user order with `use-tool:Name:argument`, one order a round, if the client offers it."""
     spoken = _spoken(body)
-    latest = _blocks(spoken[-1].get("content")) if spoken else []
-    if any(block.get("type") == "tool_result" for block in latest):
-        return None
-    found = TOOL_ORDER.search("\n".join(str(block.get("text", "")) for block in latest))
+    rounds = 0
+    while rounds < len(spoken) // 2 and _results(spoken[-1 - 2 * rounds]):
+        rounds += 1
+    words = _blocks(spoken[-1 - 2 * rounds].get("content")) if spoken else []
+    orders = TOOL_ORDER.findall("\n".join(str(block.get("text", "")) for block in words))
     offered = {tool.get("name") for tool in body.get("tools") or [] if isinstance(tool, dict)}
-    if found is None or found[1] not in offered:
+    if rounds >= len(orders) or orders[rounds][0] not in offered:
         return None
-    return found[1], _tool_input(found[1], found[2].strip())
+    name, argument = orders[rounds]
+    return name, _tool_input(name, argument.strip())
 
 
 def _tool_input(tool: str, argument: str) -> Json:
