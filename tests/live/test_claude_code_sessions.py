@@ -35,6 +35,7 @@ TOOLS = ("--allowedTools", "Bash")
 FIRST = "use-tool:Bash:echo one > notes\nuse-tool:Bash:cat notes\nuse-tool:Bash:cat no-such-file"
 SECOND = "use-tool:Bash:echo two >> notes\nuse-tool:Bash:cat notes"
 ROUNDS = 4 + 3
+ALIAS = "claude-sonnet-4-5"  # the older CLI sends no thoughts back of a model that is not named word for word as it asked
 Alone = Callable[[Path, str], Transcript]
 THOUGHTLESS = "plan:thinking stripped"
 RESET_S = 2.0  # how long the Plan is used up
@@ -119,6 +120,21 @@ def test_every_tool_result_may_go_to_the_other_upstream_and_a_plan_that_wants_no
     assert without_thoughts(transcript(first, second)) == without_thoughts(alone(BUNDLED, model))
     assert upstreams_in_turn(stack, developer) == ["plan", "bedrock", "plan", "bedrock", "plan"]
     assert [THOUGHTLESS in line["trace"] for line in lines_of(stack, developer)] == [False, False, True, False, True, True, True]
+
+
+@OLDER
+def test_thoughts_that_the_cli_leaves_out_by_itself_do_not_keep_bedrock_from_serving(
+    stack: Any, alone: Alone, tmp_path: Path
+) -> None:
+    developer, binary = stack.developer(), older_cli() or BUNDLED
+    session = Session(binary, tmp_path, developer.base_url, ALIAS)
+    stack.anthropic.fault("ok", times=1)
+    stack.anthropic.fault("plan_exhausted", times=1, reset=600)
+    first, second = session.begin(FIRST, *TOOLS), session.go_on(SECOND, *TOOLS)
+    assert_unnoticed(first, second)
+    assert without_thoughts(transcript(first, second)) == without_thoughts(alone(binary, ALIAS))
+    assert upstreams_in_turn(stack, developer) == ["plan", "bedrock"]
+    assert list(signatures(stack.bedrock_posts())) == []
 
 
 def assert_unnoticed(*turns: Ran) -> None:
