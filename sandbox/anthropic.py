@@ -40,6 +40,7 @@ MODELS = (
     ("claude-sonnet-4-5-20250929", "Claude Sonnet 4.5", "2025-09-29"),
     ("claude-haiku-4-5-20251001", "Claude Haiku 4.5", "2025-10-01"),
 )  # fmt: skip
+DATED = re.compile(r"-20\d{6}$")
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 ORGANIZATION = "5a2d0c11-7e55-4c1f-9a3e-5a4d0b0c0de5"
 
@@ -98,7 +99,7 @@ class Anthropic:
         body = asked.body or {}
         if endpoint == "/v1/messages/count_tokens":
             return json_answer(200, self._headers(asked), {"input_tokens": count_of(asked.request.body)})
-        speech = compose(self._speaker, asked.model, body, asked.request.digest, deltas)
+        speech = compose(self._speaker, _resolved(asked.model), body, asked.request.digest, deltas)
         if not body.get("stream"):
             answer = json_answer(200, self._headers(asked), None)
             content = orjson.dumps(message_of(speech))
@@ -169,3 +170,8 @@ def _echo(request: Request) -> dict[str, Any]:
         "body_bytes": len(request.body),
         "body_sha256": request.digest.hex(),
     }
+
+
+def _resolved(model: str) -> str:
+    """An alias without a date is answered under the model's whole name."""
+    return next((name for name, *_ in MODELS if name == model or DATED.sub("", name) == model), model)

@@ -50,6 +50,8 @@ def compose(speaker: Speaker, model: str, body: Json, digest: bytes, deltas: int
     blocks: list[Json] = []
     if thinking_is_on(body):
         blocks.append(_thinking(speaker, model, body))
+    if _searches_the_web(body):
+        blocks += _search(name, _words_of(body))
     order = _ordered_tool(body)
     if order is not None and not deltas:
         blocks.append({"type": "tool_use", "id": f"toolu_{speaker.infix}01{name}", "name": order[0], "input": order[1]})
@@ -137,7 +139,9 @@ def _opened(block: Json) -> tuple[Json, list[Json]]:
     """A block as it is announced, and the deltas that fill it."""
     if block["type"] == "text":
         return {"type": "text", "text": ""}, [{"type": "text_delta", "text": piece} for piece in WORDS.findall(block["text"])]
-    if block["type"] == "tool_use":
+    if block["type"] == "web_search_tool_result":
+        return block, []
+    if block["type"] in ("tool_use", "server_tool_use"):
         written = orjson.dumps(block["input"]).decode()
         size = max(1, -(-len(written) // PIECES_OF_TOOL_INPUT))
         pieces = ["", *(written[at : at + size] for at in range(0, len(written), size))]
@@ -196,24 +200,50 @@ def _blocks(content: Any) -> list[Json]:
     return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
 
 
+def _results(message: Json) -> list[Json]:
+    return [block for block in _blocks(message.get("content")) if block.get("type") == "tool_result"]
+
+
 def _tool_results(body: Json) -> str:
     spoken = _spoken(body)
-    latest = _blocks(spoken[-1].get("content")) if spoken else []
-    results = [block.get("content") for block in latest if block.get("type") == "tool_result"]
-    return " ".join(str(block.get("text", "")) for content in results for block in _blocks(content))
+    told = [block.get("content") for block in _results(spoken[-1])] if spoken else []
+    return " ".join(str(block.get("text", "")) for content in told for block in _blocks(content))
+
+
+def _searches_the_web(body: Json) -> bool:
+    """Whether searching is all that the client offers: the request that Claude Code's own WebSearch makes."""
+    kinds = [str(tool.get("type")) for tool in body.get("tools") or [] if isinstance(tool, dict)]
+    return bool(kinds) and all(kind.startswith("web_search_") for kind in kinds)
+
+
+def _search(name: str, words: str) -> list[Json]:
+    """A search as Anthropic's servers run it: its call and its result, in one answer."""
+    call = f"srvtoolu_01{name}"
+    found = {"title": "Tide tables", "url": "https://tides.example/", "encrypted_content": "c2FuZGJveA==", "page_age": None}
+    return [
+        {"type": "server_tool_use", "id": call, "name": "web_search", "input": {"query": words}},
+        {"type": "web_search_tool_result", "tool_use_id": call, "content": [{"type": "web_search_result", **found}]},
+    ]
+
+
+def _words_of(body: Json) -> str:
+    spoken = _spoken(body)
+    return "\n".join(str(block.get("text", "")) for block in _blocks(spoken[-1].get("content"))) if spoken else ""
 
 
 def _ordered_tool(body: Json) -> tuple[str, Json] | None:
-    """The tool that the latest user text orders with `use-tool:Name:argument`, when the client offers that tool."""
+    """What the latest words of the user order with `use-tool:Name:argument`, one order a round, if the client offers it."""
     spoken = _spoken(body)
-    latest = _blocks(spoken[-1].get("content")) if spoken else []
-    if any(block.get("type") == "tool_result" for block in latest):
-        return None
-    found = TOOL_ORDER.search("\n".join(str(block.get("text", "")) for block in latest))
+    rounds = 0
+    while rounds < len(spoken) // 2 and _results(spoken[-1 - 2 * rounds]):
+        rounds += 1
+    words = _blocks(spoken[-1 - 2 * rounds].get("content")) if spoken else []
+    orders = TOOL_ORDER.findall("\n".join(str(block.get("text", "")) for block in words))
     offered = {tool.get("name") for tool in body.get("tools") or [] if isinstance(tool, dict)}
-    if found is None or found[1] not in offered:
+    if rounds >= len(orders) or orders[rounds][0] not in offered:
         return None
-    return found[1], _tool_input(found[1], found[2].strip())
+    name, argument = orders[rounds]
+    return name, _tool_input(name, argument.strip())
 
 
 def _tool_input(tool: str, argument: str) -> Json:

@@ -29,6 +29,8 @@ def settle_thinking(draft: Draft) -> None:
         _settle_disabled(draft)
     elif mode == "enabled" and not draft.allows("thinking.enabled"):
         _enabled_to_adaptive(draft, thinking)
+    elif mode == "enabled" and _calls_tools_unthinking(draft.body.get("messages")):
+        draft.drop("thinking")
     elif mode == "adaptive" and not draft.allows("thinking.adaptive"):
         _adaptive_to_enabled(draft)
     elif mode == "between_tools" and not draft.allows("thinking.adaptive"):
@@ -78,6 +80,14 @@ def _calls_tools_last(messages: list[Any]) -> bool:
     last = next((m for m in reversed(messages) if isinstance(m, dict) and m.get("role") == "assistant"), None)
     content = last.get("content") if last else None
     return isinstance(content, list) and any(isinstance(block, dict) and block.get("type") == "tool_use" for block in content)
+
+
+def _calls_tools_unthinking(messages: Any) -> bool:
+    """Whether the running turn began without a thought, which is refused together with a budget for thinking."""
+    if not isinstance(messages, list) or not _calls_tools_last(messages):
+        return False
+    first = next(m for m in reversed(messages) if isinstance(m, dict) and m.get("role") == "assistant")["content"][0]
+    return not (isinstance(first, dict) and first.get("type") in _BLOCKS)
 
 
 def _drop_thinking_edits(body: dict[str, Any]) -> None:

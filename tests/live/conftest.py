@@ -5,8 +5,6 @@ One server a test file, one user a test; the stand-ins are reset before each tes
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import claude_agent_sdk
 import pytest
 
 from core import access, access_keys, bedrock_keys, users
@@ -25,9 +22,7 @@ from core.settings import Settings
 from core.types import Residency, Strategy
 from sandbox.client import Sandbox
 from sandbox.product import Product, temporary_product
-
-CLAUDE = Path(claude_agent_sdk.__file__).parent / "_bundled" / "claude"
-OAUTH_TOKEN = "sk-ant-oat01-sandbox"
+from tests.live.claude_cli import Ran, run_cli
 
 
 @dataclass(frozen=True)
@@ -96,8 +91,15 @@ def anthropic_options() -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def running(product_settings: dict[str, str], anthropic_options: tuple[str, ...]) -> Iterator[Stack]:
-    with Sandbox("anthropic", anthropic_options) as anthropic, Sandbox("bedrock", ("--keep-bodies",)) as bedrock:
+def bedrock_options() -> tuple[str, ...]:
+    return ("--keep-bodies",)
+
+
+@pytest.fixture(scope="module")
+def running(
+    product_settings: dict[str, str], anthropic_options: tuple[str, ...], bedrock_options: tuple[str, ...]
+) -> Iterator[Stack]:
+    with Sandbox("anthropic", anthropic_options) as anthropic, Sandbox("bedrock", bedrock_options) as bedrock:
         upstreams = {"PROXY_PLAN_URL": anthropic.url, "PROXY_BEDROCK_URL": bedrock.url}
         with temporary_product({**upstreams, **product_settings}) as product:
             settings = Settings(data_dir=product.data_dir / "var", database_url=product_settings.get("PROXY_DATABASE_URL", ""))
@@ -114,13 +116,6 @@ def stack(running: Stack) -> Stack:
     return running
 
 
-@dataclass(frozen=True)
-class Ran:
-    exit_code: int
-    stdout: str
-    stderr: str
-
-
 ClaudeCode = Callable[..., Ran]
 
 
@@ -129,26 +124,6 @@ def claude_code(tmp_path: Path) -> ClaudeCode:
     """`claude_code(base_url, prompt, *options, oauth=False, **environment)`: one print-mode run in a scrubbed environment."""
 
     def run(base_url: str, prompt: str, *options: str, oauth: bool = False, **environment: str) -> Ran:
-        work = tmp_path / "work"
-        work.mkdir(exist_ok=True)
-        credential = {"CLAUDE_CODE_OAUTH_TOKEN": OAUTH_TOKEN} if oauth else {"ANTHROPIC_API_KEY": "sk-ant-sandbox"}
-        done = subprocess.run(
-            [str(CLAUDE), "-p", prompt, *options],
-            cwd=work,
-            env={
-                "HOME": str(tmp_path),
-                "PATH": os.environ["PATH"],
-                "ANTHROPIC_BASE_URL": base_url,
-                "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-                **credential,
-                **environment,
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        return Ran(done.returncode, done.stdout, done.stderr)
+        return run_cli(tmp_path, base_url, ("-p", prompt, *options), environment, oauth=oauth)
 
     return run

@@ -137,6 +137,13 @@ def test_a_tool_that_is_not_offered_is_not_called(plan: Caller) -> None:
     assert message["stop_reason"] == "end_turn"
 
 
+def test_a_request_that_offers_a_search_alone_is_answered_with_its_result(plan: Caller) -> None:
+    message = plan.ask(tools=[{"type": "web_search_20250305", "name": "web_search", "max_uses": 8}]).json
+    call, result, text = message["content"]
+    assert (call["type"], call["input"], text["type"]) == ("server_tool_use", {"query": "hello"}, "text")
+    assert (result["type"], result["tool_use_id"]) == ("web_search_tool_result", call["id"])
+
+
 def test_totals_are_the_sum_of_what_was_answered(plan: Caller, anthropic: Sandbox) -> None:
     usages = [plan.ask(model=model).json["usage"] for model in ("claude-opus-5-5", "claude-sonnet-5-5", "claude-opus-5-5")]
     totals = anthropic.totals()

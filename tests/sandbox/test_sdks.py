@@ -180,3 +180,20 @@ def test_a_tool_that_the_user_orders_is_called_and_its_result_is_told(claude: sd
     told = claude.messages.create(model="claude-opus-5-5", max_tokens=300, messages=asked, tools=tools)
     assert told.content[0].type == "text"
     assert "forty-two" in told.content[0].text
+
+
+def test_several_orders_are_carried_out_one_a_round(claude: sdk.Anthropic) -> None:
+    tools: list[Any] = [{"name": "Bash", "description": "Runs a command", "input_schema": {"type": "object"}}]
+    asked: list[Any] = [{"role": "user", "content": "use-tool:Bash:one\nuse-tool:Bash:two"}]
+    first = claude.messages.create(model="claude-opus-5-5", max_tokens=300, messages=asked, tools=tools)
+    asked += _round(first)
+    second = claude.messages.create(model="claude-opus-5-5", max_tokens=300, messages=asked, tools=tools)
+    asked += _round(second)
+    last = claude.messages.create(model="claude-opus-5-5", max_tokens=300, messages=asked, tools=tools)
+    assert [each.content[-1].input["command"] for each in (first, second)] == ["one", "two"]  # type: ignore[union-attr]
+    assert last.stop_reason == "end_turn"
+
+
+def _round(call: Any) -> list[Any]:
+    result = {"type": "tool_result", "tool_use_id": call.content[-1].id, "content": "done"}
+    return [{"role": "assistant", "content": call.content}, {"role": "user", "content": [result]}]

@@ -9,6 +9,7 @@ import pytest
 from proxy_app.bedrock.repair import strip_thinking
 
 NEWEST, OLD = "claude-opus-5-5", "claude-sonnet-4-5"
+BUDGETED = {"type": "enabled", "budget_tokens": 2000}
 HI: list[dict[str, Any]] = [{"role": "user", "content": "hi"}]
 
 
@@ -34,6 +35,17 @@ def test_thinking_is_asked_for_as_the_model_knows_it(
     bench: Any, model: str, asked: dict[str, Any], more: dict[str, Any], thinking: dict[str, Any] | None
 ) -> None:
     assert bench.body(model, thinking=asked, **more).get("thinking") == thinking
+
+
+@pytest.mark.parametrize(("begins_with_a_thought", "thinking"), [(True, BUDGETED), (False, None)])
+def test_a_turn_that_waits_for_its_tools_has_a_budget_only_if_it_began_with_a_thought(
+    bench: Any, begins_with_a_thought: bool, thinking: dict[str, Any] | None
+) -> None:
+    thought = [{"type": "thinking", "thinking": "x", "signature": "s"}] * begins_with_a_thought
+    call = {"role": "assistant", "content": [*thought, {"type": "tool_use", "id": "t", "name": "Bash", "input": {}}]}
+    result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "done"}]}
+    body = bench.body(OLD, thinking=BUDGETED, messages=[*HI, call, result])
+    assert body.get("thinking") == thinking
 
 
 def test_a_small_budget_becomes_a_low_effort(bench: Any) -> None:
