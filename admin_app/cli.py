@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NoReturn, TextIO
 
-from admin_app import listings
+from admin_app import cli_models, listings
 from core import access, bedrock_keys
 from core.access import AccessKey, Limits, Refused, User
 from core.bedrock_keys import NewBedrockKey
@@ -30,7 +30,10 @@ MIGRATE_COMMAND = "python -m admin_app migrate"
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """The world of one command. `serve(settings, first_run)` replaces the process, or returns an exit code."""
+    """The world of one command. `serve(settings, first_run)` replaces the process, or returns an exit code.
+
+    `known_models` are the shipped ones.
+    """
 
     environ: Mapping[str, str]
     stdin: TextIO
@@ -39,6 +42,7 @@ class Outside:
     now: Callable[[], datetime]
     build_probe: Callable[[Settings], BedrockProbe]
     serve: Callable[[Settings, bool], int]
+    known_models: Callable[[], frozenset[str]] = frozenset
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +200,10 @@ def _bedrock_list(desk: Desk, arguments: Namespace) -> Answer:
     return Answer(*listings.of_bedrock_keys(desk.database.read(lambda c: bedrock_keys.list_bedrock_keys(c, user_id))))
 
 
+def _model(desk: Desk, arguments: Namespace) -> Answer:
+    return Answer(*arguments.act(desk.database, desk.outside.known_models(), arguments, desk.now()))
+
+
 def _tested(desk: Desk, key_id: str, region: str, secret: str, residency: Residency) -> ProbeResult:
     try:
         result = desk.outside.build_probe(desk.settings).test(region, secret, residency)
@@ -240,6 +248,8 @@ def _parser() -> ArgumentParser:
     _add_users(nouns.add_parser("user", help="developers"), shared)
     _add_keys(nouns.add_parser("key", help="access keys"), shared)
     _add_bedrock_keys(nouns.add_parser("bedrock-key", help="Bedrock API keys"), shared)
+    models = nouns.add_parser("model", help="models added to the shipped ones")
+    cli_models.declare(models.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser), shared, _model)
     return parser
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from core.access import AccessKey, User
 from core.bedrock_keys import AttachedBedrockKey
+from core.model_rows import ModelRow
 
 Listing = tuple[list[dict[str, Any]], str]
 
@@ -42,6 +43,16 @@ def of_bedrock_keys(keys: Sequence[AttachedBedrockKey]) -> Listing:
         for each in keys
     ]  # fmt: skip
     return rows, _table(rows, "There are no Bedrock keys yet. Attach one: python -m admin_app bedrock-key add --help")
+
+
+def of_models(models: Sequence[ModelRow]) -> Listing:
+    rows = [
+        {"id": each.id, "model": each.new.model, "bedrock": each.new.bedrock, "prefixes": ",".join(each.new.prefixes),
+         "like": each.new.like, "context_window": each.new.context_window, "max_output": each.new.max_output,
+         "bedrock_key_id": each.new.bedrock_key_id, "created_at": _time(each.created_at)}
+        for each in models
+    ]  # fmt: skip
+    return rows, _table(rows, "Nothing was added to the shipped models. Add one: python -m admin_app model add --help")
 
 
 def _status(key: AccessKey, now: datetime) -> str:

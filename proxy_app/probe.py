@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 import orjson
 
+from core.model_ids import is_region
 from core.ports import ProbeResult
 from core.types import BedrockKey, KeyHealth, Residency
 from proxy_app.bedrock.errors import BedrockFault, Kind, from_http
-from proxy_app.bedrock.models import ModelCatalogue, is_region, path_segment
+from proxy_app.bedrock.models import ModelCatalogue, path_segment
 from proxy_app.providers.bedrock_wire import BedrockEndpoint, read_whole
 from proxy_app.upstream_http import BodyBroken, ConnectFailed, NoAnswer
 from proxy_app.upstream_socket import Expired

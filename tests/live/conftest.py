@@ -96,8 +96,15 @@ def anthropic_options() -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def running(product_settings: dict[str, str], anthropic_options: tuple[str, ...]) -> Iterator[Stack]:
-    with Sandbox("anthropic", anthropic_options) as anthropic, Sandbox("bedrock", ("--keep-bodies",)) as bedrock:
+def bedrock_options() -> tuple[str, ...]:
+    return ("--keep-bodies",)
+
+
+@pytest.fixture(scope="module")
+def running(
+    product_settings: dict[str, str], anthropic_options: tuple[str, ...], bedrock_options: tuple[str, ...]
+) -> Iterator[Stack]:
+    with Sandbox("anthropic", anthropic_options) as anthropic, Sandbox("bedrock", bedrock_options) as bedrock:
         upstreams = {"PROXY_PLAN_URL": anthropic.url, "PROXY_BEDROCK_URL": bedrock.url}
         with temporary_product({**upstreams, **product_settings}) as product:
             settings = Settings(data_dir=product.data_dir / "var", database_url=product_settings.get("PROXY_DATABASE_URL", ""))
