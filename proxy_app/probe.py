@@ -38,7 +38,8 @@ class InvokeProbe:
         if not is_region(region):
             return ProbeResult(False, f"{region!r} is not the name of an AWS region")
         key = BedrockKey("probe", region, residency, KeyHealth.UNKNOWN, secret)
-        failed = ProbeResult(False, "no model of this region can be tried")
+        why = self._catalogue.why_unserved(_MODELS[0], region, residency)
+        failed = ProbeResult(False, f"no model of this region can be tried: {why}")
         for model_id in self._candidates(key):
             try:
                 return self._ask(key, model_id)

@@ -139,10 +139,14 @@ class ModelCatalogue:
 
     def served_by(self, region: str, residency: Residency, key_id: str = "") -> tuple[tuple[str, str], ...]:
         """(id, display name) of the models that a key of this region reaches, for GET /v1/models."""
-        names = {model.anthropic_id: model.name for model in self._models.values() if model.listed}
+        shipped = [model for model in self._models.values() if model.listed]
+        names = {
+            each.anthropic_id: each.name for each in shipped if self.candidates(each.anthropic_id, region, residency, key_id)
+        }
         for name in self._added.names(key_id):
-            names[name] = self._models[name].name if name in self._models else name
-        return tuple((name, shown) for name, shown in names.items() if self.candidates(name, region, residency, key_id))
+            if self._find_added(name, region, residency, key_id):
+                names[name] = self._models[name].name if name in self._models else name
+        return tuple(names.items())
 
     def count_tokens_model(self, model: str, region: str, key: BedrockKey | None = None) -> str | None:
         """The id to ask CountTokens in `region` with (a foundation model: profiles are refused), or None where it cannot be."""

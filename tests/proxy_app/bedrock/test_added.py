@@ -101,6 +101,8 @@ def test_the_list_of_models_has_the_rows_that_the_key_reaches(catalogue: ModelCa
     assert {"claude-opus-6", "team-model", "claude-opus-5-5"} <= set(mine)
     assert "team-model" not in dict(over.served_by("us-east-1", Residency.GLOBAL, "bdk-2"))
     assert "team-model" not in dict(over.served_by("us-west-2", Residency.GLOBAL, "bdk-1"))
+    elsewhere = catalogue.with_rows([replace(NEXT, bedrock=ARN)])  # there is an id by rule, which nobody has confirmed
+    assert "claude-opus-6" not in dict(elsewhere.served_by("us-west-2", Residency.GLOBAL, "bdk-1"))
     assert dict(over.served_by("ap-northeast-2", Residency.GEO, "bdk-2")) == {}
 
 
