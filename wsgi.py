@@ -32,7 +32,7 @@ from core.threads import spawn
 from core.types import ProviderName
 from proxy_app.app import ProxyApp
 from proxy_app.bedrock.errors import BedrockFault
-from proxy_app.bedrock.models import load_catalogue
+from proxy_app.bedrock.models import Models, load_catalogue
 from proxy_app.call import Endpoint
 from proxy_app.circuit_rules import CircuitRules
 from proxy_app.circuit_sharing import CircuitSharing
@@ -44,6 +44,7 @@ from proxy_app.hangup import LiveCalls
 from proxy_app.http_pool import HttpPool
 from proxy_app.inbound import Inbound
 from proxy_app.last_seen import LastSeen
+from proxy_app.live_models import LiveModels
 from proxy_app.probe import InvokeProbe
 from proxy_app.providers.bedrock import BedrockProvider
 from proxy_app.providers.bedrock_wire import BedrockEndpoint, BedrockLimits
@@ -78,7 +79,9 @@ def create_app(settings: Settings | None = None) -> Service:
     circuits = _circuits(settings, local)
 
     pool = HttpPool(settings.connect_timeout_s, time.monotonic)
-    gateway, side_calls = _upstreams(settings, pool, circuits, database)
+    models = LiveModels(load_catalogue(), database)
+    tick.listen(models.changed)
+    gateway, side_calls = _upstreams(settings, pool, circuits, database, models)
 
     recorder = Recorder(open_spool(settings.spool_dir, worker_id), database, load_prices(), AccessLog(lines), settings)
     live = LiveCalls()
@@ -115,21 +118,27 @@ def build_bedrock_probe(settings: Settings) -> BedrockProbe:
     return InvokeProbe(endpoint, load_catalogue(), time.monotonic)
 
 
-def _upstreams(settings: Settings, pool: HttpPool, circuits: Circuits, database: Database) -> tuple[Gateway, SideCalls]:
+def known_models() -> frozenset[str]:
+    """The shipped ones, for the command line and the admin."""
+    return load_catalogue().known_models()
+
+
+def _upstreams(
+    settings: Settings, pool: HttpPool, circuits: Circuits, database: Database, models: Models
+) -> tuple[Gateway, SideCalls]:
     """Both providers over one pool, and what asks them."""
-    catalogue = load_catalogue()
     plan = PlanProvider(pool, settings.plan_url, _plan_limits(settings), time.monotonic)
     endpoint = BedrockEndpoint(pool, settings.bedrock_url)
     bedrock = BedrockProvider(
         endpoint,
-        catalogue,
+        models,
         circuits,
         _bedrock_limits(settings),
         (time.monotonic, time.time),
         partial(_report_refused_key, database),
     )
-    gateway = Gateway(plan, bedrock, circuits, catalogue, time.monotonic)
-    side_calls = SideCalls(plan, endpoint, catalogue, time.monotonic, settings.count_tokens_timeout_s)
+    gateway = Gateway(plan, bedrock, circuits, models.current(), time.monotonic)
+    side_calls = SideCalls(plan, endpoint, models, time.monotonic, settings.count_tokens_timeout_s, settings.bedrock_count_region)
     return gateway, side_calls
 
 
@@ -179,6 +188,7 @@ def _bedrock_limits(settings: Settings) -> BedrockLimits:
         response_s=settings.response_timeout_s,
         silence_s=settings.silence_timeout_s,
         ping_s=settings.ping_interval_s,
+        max_tokens=settings.bedrock_max_tokens,
     )
 
 

@@ -40,6 +40,7 @@ def main() -> int:
         now=lambda: datetime.now(UTC),
         build_probe=build_probe,
         serve=serve,
+        known_models=known_models,
     )
     return run(sys.argv[1:], outside)
 
@@ -48,6 +49,12 @@ def build_probe(settings: Settings) -> BedrockProbe:
     import wsgi  # the composition root; imported for the one command that needs the proxy
 
     return wsgi.build_bedrock_probe(settings)
+
+
+def known_models() -> frozenset[str]:
+    import wsgi  # as above
+
+    return wsgi.known_models()
 
 
 def become_gunicorn(environ: dict[str, str]) -> NoReturn:

@@ -23,7 +23,10 @@ from core.users import User
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """The world of one command. `serve(settings, first_run)` replaces the process, or returns an exit code."""
+    """The world of one command. `serve(settings, first_run)` replaces the process, or returns an exit code.
+
+    `known_models` are the shipped ones.
+    """
 
     environ: Mapping[str, str]
     stdin: TextIO
@@ -32,6 +35,7 @@ class Outside:
     now: Callable[[], datetime]
     build_probe: Callable[[Settings], BedrockProbe]
     serve: Callable[[Settings, bool], int]
+    known_models: Callable[[], frozenset[str]] = frozenset
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from decimal import Decimal
 from admin_app.exports import Row, as_csv, as_table
 from core.access_keys import AccessKey
 from core.bedrock_keys import AttachedBedrockKey, expiry_warning
+from core.model_rows import ModelRow
 from core.users import User
 
 
@@ -46,6 +47,9 @@ _BEDROCK_KEY = (
 )  # fmt: skip
 
 
+_MODEL = ("id", "model", "bedrock", "prefixes", "like", "context_window", "max_output", "bedrock_key_id", "created_at")
+
+
 def of_users(users: Sequence[User]) -> Listing:
     rows = [of_user(user) for user in users]
     return Listing(rows, _USER, "There are no users yet. Add one: python -m admin_app user add NAME", frozenset({"note"}))
@@ -73,6 +77,16 @@ def of_bedrock_keys(keys: Sequence[AttachedBedrockKey], now: datetime) -> Listin
     ]  # fmt: skip
     if_empty = "There are no Bedrock keys yet. Attach one: python -m admin_app bedrock-key add --help"
     return Listing(rows, _BEDROCK_KEY, if_empty)
+
+
+def of_models(models: Sequence[ModelRow]) -> Listing:
+    rows = [
+        {"id": each.id, "model": each.new.model, "bedrock": each.new.bedrock, "prefixes": ",".join(each.new.prefixes),
+         "like": each.new.like, "context_window": each.new.context_window, "max_output": each.new.max_output,
+         "bedrock_key_id": each.new.bedrock_key_id, "created_at": _time(each.created_at)}
+        for each in models
+    ]  # fmt: skip
+    return Listing(rows, _MODEL, "Nothing was added to the shipped models. Add one: python -m admin_app model add --help")
 
 
 def usd(micros: int | None) -> str | None:

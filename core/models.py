@@ -20,6 +20,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 from core.columns import UtcTime
@@ -188,7 +189,7 @@ usage_hourly = Table(
     Column("list_value_micros", BigInteger, nullable=False),
 )
 
-# One row (id 1). Whoever changes keys, circuits or prices adds 1 in the same transaction; the tick polls it.
+# One row (id 1). Whoever changes keys, circuits, prices or models adds 1 in the same transaction; the tick polls it.
 revisions = Table(
     "revisions",
     metadata,
@@ -196,6 +197,23 @@ revisions = Table(
     Column("grants", BigInteger, nullable=False),
     Column("circuits", BigInteger, nullable=False),
     Column("prices", BigInteger, nullable=False),
+    Column("models", BigInteger, nullable=False, server_default="1"),
+)
+
+# Models that admins added, over the catalogue that is shipped. `bedrock_key_id` is empty in a row that holds for every key.
+model_rows = Table(
+    "models",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("model", String(120), nullable=False),
+    Column("bedrock_key_id", String(40), nullable=False),
+    Column("bedrock", String(400), nullable=False),
+    Column("prefixes", String(100), nullable=False),
+    Column("like_model", String(120), nullable=False),
+    Column("context_window", Integer),
+    Column("max_output", Integer),
+    Column("created_at", UtcTime, nullable=False),
+    UniqueConstraint("model", "bedrock_key_id"),
 )
 
 # One row per worker, written again every few seconds while it lives (core/heartbeat.py). Who died without a word goes silent.

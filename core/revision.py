@@ -19,10 +19,10 @@ from core.threads import Running, sleep, spawn
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["grants", "circuits", "prices"]
+Kind = Literal["grants", "circuits", "prices", "models"]
 Listener = Callable[[Kind], None]
 
-_KINDS: tuple[Kind, ...] = ("grants", "circuits", "prices")
+_KINDS: tuple[Kind, ...] = ("grants", "circuits", "prices", "models")
 
 
 def bump(connection: Connection, kind: Kind) -> int:

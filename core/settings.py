@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from core.model_ids import is_region
 from core.secrets import SecretUnavailable, fetch_secret, is_secret_address
 
 Network = IPv4Network | IPv6Network
@@ -50,6 +51,19 @@ def _count(value: str) -> int:
     if number < 1:
         raise ValueError("must be a whole number above 0")
     return number
+
+
+def _cap(value: str) -> int:
+    number = int(value)
+    if number and number < 1024:
+        raise ValueError("must be 0, or a whole number of at least 1024")
+    return number
+
+
+def _region(value: str) -> str:
+    if not is_region(value):
+        raise ValueError("must be the name of an AWS region, for example us-east-1")
+    return value
 
 
 def _environment(value: str) -> str:
@@ -145,6 +159,10 @@ class Settings:
         _url, "https://bedrock-runtime.{region}.amazonaws.com", "The Bedrock upstream; `{region}` is filled in from the key."
     )
     bedrock_region: str = setting(_text, "us-east-1", "Region of a Bedrock key that was added without one.")
+    bedrock_max_tokens: int = setting(_cap, 0, "Most `max_tokens` that Bedrock is asked for; 0: no limit of ours.")
+    bedrock_count_region: str = setting(
+        _region, "", "Where tokens are counted for keys whose region cannot; empty: nowhere else."
+    )
 
     connect_timeout_s: float = setting(_positive, 5.0, "Connecting to an upstream, name look-up and TLS included.")
     first_byte_timeout_s: float = setting(_positive, 90.0, "First byte of a streamed answer of the Plan.")

@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 import orjson
 
+from core.model_ids import is_region
 from core.ports import ProbeResult
 from core.types import BedrockKey, KeyHealth, Residency
 from proxy_app.bedrock.errors import BedrockFault, Kind, from_http
-from proxy_app.bedrock.models import ModelCatalogue, is_region, path_segment
+from proxy_app.bedrock.models import ModelCatalogue, path_segment
 from proxy_app.providers.bedrock_wire import BedrockEndpoint, read_whole
 from proxy_app.upstream_http import BodyBroken, ConnectFailed, NoAnswer
 from proxy_app.upstream_socket import Expired
@@ -37,7 +38,8 @@ class InvokeProbe:
         if not is_region(region):
             return ProbeResult(False, f"{region!r} is not the name of an AWS region")
         key = BedrockKey("probe", region, residency, KeyHealth.UNKNOWN, secret)
-        failed = ProbeResult(False, "no model of this region can be tried")
+        why = self._catalogue.why_unserved(_MODELS[0], region, residency)
+        failed = ProbeResult(False, f"no model of this region can be tried: {why}")
         for model_id in self._candidates(key):
             try:
                 return self._ask(key, model_id)

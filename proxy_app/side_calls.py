@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeGuard
 from urllib.parse import parse_qs, unquote
 
 import orjson
 
-from core.types import BedrockKey, Confidence, ProviderName, Strategy
+from core.types import BedrockKey, Confidence, ProviderName, Residency, Strategy
+from proxy_app.bedrock.capabilities import Capabilities
 from proxy_app.bedrock.estimate import count_tokens_body, estimate_input_tokens
-from proxy_app.bedrock.models import ModelCatalogue, path_segment
+from proxy_app.bedrock.models import ModelCatalogue, Models, path_segment
 from proxy_app.bedrock.repair import CannotServe
 from proxy_app.call import BytesBody, Call, Headers, Outcome, Reply
 from proxy_app.errors import Refused, error_reply
@@ -34,15 +36,18 @@ class SideCalls:
         self,
         plan: PlanProvider,
         bedrock: BedrockEndpoint,
-        catalogue: ModelCatalogue,
+        models: Models,
         clock: Callable[[], float],
         timeout_s: float,
+        count_region: str = "",
     ) -> None:
+        """`count_region`: where tokens are counted for keys of a region that cannot; empty: nowhere else."""
         self._plan = plan
         self._bedrock = bedrock
-        self._catalogue = catalogue
+        self._models = models
         self._clock = clock
         self._timeout_s = timeout_s
+        self._count_region = count_region
 
     def count_tokens(self, call: Call) -> Opened:
         """The Plan's count, else Bedrock's, else an estimate that says so."""
@@ -74,7 +79,8 @@ class SideCalls:
             return _cut(call)
         if _serves(opened):
             return opened
-        rows = self._reachable(call)
+        models = self._models.current()
+        rows = _reachable(call, models)
         if not rows and call.grant.strategy is not Strategy.BEDROCK_ONLY:
             return opened or _refused(call, _PLAN_AWAY, trace)  # an empty list would say that there are no models
         _drop(opened)
@@ -82,7 +88,7 @@ class SideCalls:
         if path == "/v1/models":
             return _opened(call, _page(rows, query), ProviderName.BEDROCK, trace)
         wanted = unquote(path.removeprefix("/v1/models/"))
-        found = next((row for row in rows if row["id"] in (wanted, self._catalogue.canonical(wanted))), None)
+        found = next((row for row in rows if row["id"] in (wanted, models.canonical(wanted))), None)
         if found is None:
             return _refused(call, Refused(404, "not_found_error", "there is no such model"), trace)
         return _opened(call, found, ProviderName.BEDROCK, trace)
@@ -125,20 +131,32 @@ class SideCalls:
     def _count_on_bedrock(self, call: Call, trace: list[str]) -> int | None:
         if call.asked.body is None:
             return None
-        deadline = self._clock() + self._timeout_s
+        deadline, models = self._clock() + self._timeout_s, self._models.current()
         for key in _bedrock_keys(call):
-            model_id = self._catalogue.count_tokens_model(call.asked.model, key.region)
+            region = self._counting_region(models, key)
+            model_id = models.count_tokens_model(call.asked.model, region, key)
             if model_id is None:
                 continue
+            payload_for = models.capabilities(call.asked.model, key)
             try:
-                return self._ask_bedrock(call, key, model_id, deadline)
+                return self._ask_bedrock(call, replace(key, region=region), model_id, payload_for, deadline)
             except _NOT_COUNTED as error:
                 trace.append(f"bedrock:count failed({type(error).__name__})")
         return None
 
-    def _ask_bedrock(self, call: Call, key: BedrockKey, model_id: str, deadline: float) -> int:
+    def _counting_region(self, models: ModelCatalogue, key: BedrockKey) -> str:
+        """The key's own, unless it cannot count, the operator named another, and what is counted may leave its geography.
+
+        A key that was made for some hours is good in its own region only.
+        """
+        bound = key.residency is Residency.GEO or key.secret.startswith(_SHORT_TERM)
+        if not self._count_region or bound or not models.may_count_elsewhere(key.region):
+            return key.region
+        return self._count_region
+
+    def _ask_bedrock(self, call: Call, key: BedrockKey, model_id: str, able: Capabilities, deadline: float) -> int:
         """Raises one of _NOT_COUNTED when Bedrock gives no count."""
-        payload = count_tokens_body(call.asked.body or {}, self._catalogue.capabilities(call.asked.model))
+        payload = count_tokens_body(call.asked.body or {}, able)
         answer = self._bedrock.post(key, f"/model/{path_segment(model_id)}/count-tokens", payload, call.lifeline, deadline)
         try:
             text = read_whole(answer, deadline)
@@ -150,20 +168,12 @@ class SideCalls:
             raise ValueError(f"HTTP {answer.status}")
         return counted
 
-    def _reachable(self, call: Call) -> list[dict[str, str]]:
-        names: dict[str, str] = {}
-        for key in _bedrock_keys(call):
-            names.update(self._catalogue.served_by(key.region, key.residency))
-        return [
-            {"type": "model", "id": model, "display_name": name, "created_at": "1970-01-01T00:00:00Z"}
-            for model, name in names.items()
-        ]
-
 
 _PLAN_AWAY = Refused(529, "overloaded_error", "the Plan cannot be reached; try again shortly")
 _RESTARTING = Refused(529, "overloaded_error", "this server is restarting; try again", close=True, retry_after_s=1)
 _NOT_COUNTED = (ConnectFailed, NoAnswer, Expired, BodyBroken, CannotServe, ValueError, RecursionError)
 _DEFAULT_PAGE, _LARGEST_PAGE = 20, 1000
+_SHORT_TERM = "bedrock-api-key-"
 
 
 def _serves(opened: Opened | None) -> TypeGuard[Opened]:
@@ -178,6 +188,16 @@ def _drop(opened: Opened | None) -> None:
 
 def _bedrock_keys(call: Call) -> tuple[BedrockKey, ...]:
     return () if call.grant.strategy is Strategy.PLAN_ONLY else call.grant.usable_bedrock_keys
+
+
+def _reachable(call: Call, models: ModelCatalogue) -> list[dict[str, str]]:
+    names: dict[str, str] = {}
+    for key in _bedrock_keys(call):
+        names.update(models.served_by(key.region, key.residency, key.id))
+    return [
+        {"type": "model", "id": model, "display_name": name, "created_at": "1970-01-01T00:00:00Z"}
+        for model, name in names.items()
+    ]
 
 
 def _page(rows: list[dict[str, str]], query: str) -> dict[str, Any]:

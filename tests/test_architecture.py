@@ -58,6 +58,7 @@ LAYERS = (
         "directory",
         "expiry_watch",
         "last_seen",
+        "live_models",
         "rate_limit",
         "hangup",
         "http_pool",

@@ -52,7 +52,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What one model accepts. `ga` are the features that need no beta there; sizes are tokens."""
+    """What one model accepts. `ga` are the features that need no beta there; sizes are tokens.
+
+    `length_cap` is the operator's, not the model's: more `max_tokens` are not asked for (0: no cap).
+    """
 
     rules: Rules
     features: frozenset[str]
@@ -62,6 +65,7 @@ class Capabilities:
     effort_ceiling: str | None
     max_output: int | None
     context_window: int | None
+    length_cap: int = 0
 
     def without(self, learned: Learned) -> Capabilities:
         """The same model, less what it was found to refuse, each in pair with its other half."""

@@ -1,47 +1,30 @@
 """Anthropic model ids and Bedrock model ids: which stands for which, where, and in which order to try them.
 
 Reads `data/models.json` once (`load_catalogue`) and is pure after that. It knows regions and residency, and nothing of
-requests, keys or HTTP. Invariant: every id it hands out is safe inside a URL path once quoted (`path_segment`), and with
-`Residency.GEO` no candidate leaves the region's own geography.
+requests or HTTP; of a key only where it is and its id. Invariant: every id it hands out is safe inside a URL path once quoted
+(`path_segment`), and with `Residency.GEO` no candidate leaves the region's own geography.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import orjson
 
-from core.types import Residency
+from core.model_ids import ARN, OPAQUE_KINDS, PROFILE_ID, NewModel, is_region
+from core.types import BedrockKey, Residency
+from proxy_app.bedrock.added import Added, AddedModels
 from proxy_app.bedrock.capabilities import Capabilities, CapabilityTable, load_capabilities
+from proxy_app.bedrock.model_names import bare, family_of, spellings, stripped
+from proxy_app.bedrock.places import Places
 
 _FILE = Path(__file__).parent / "data" / "models.json"
-FAMILIES = ("opus", "sonnet", "haiku", "fable", "mythos")
-LONGEST_FAMILY = 60
-
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
-_ARN = re.compile(
-    r"arn:aws(?:-[a-z]+)*:bedrock:(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)?:(?:\d{12})?:"
-    r"(?:inference-profile|application-inference-profile|foundation-model|provisioned-model|custom-model-deployment"
-    r"|imported-model|default-prompt-router|prompt-router)/(?P<name>[A-Za-z0-9._:-]{1,200})"
-)
-_PROFILE_ID = re.compile(r"(?:(?P<prefix>[a-z]{2,8}(?:-[a-z]{2,8})?)\.)?(?P<base>anthropic\.claude-[a-z0-9][a-z0-9.:-]{0,100})")
 _CLAUDE = re.compile(r"claude-[a-z0-9][a-z0-9.-]{0,100}")
-_BRACKETS = re.compile(r"\s*\[[^\]]*\]\s*$")  # "[1m]", "[200k]"
-_WINDOW = re.compile(r":\d+k$")  # ":51k", seen from Claude Code
-_DATE = re.compile(r"-20\d{6}$")
-_VERSION = re.compile(r"-v\d+(?::\d+)?(?::\d+k)?$")
-_LONGEST_NAME = 400  # what is longer names no model; bounds the work on hostile input
-_NO_PLACE = ""  # a region in which Claude is not offered
-
-
-def is_region(text: str) -> bool:
-    """Whether this may stand in a host name as an AWS region: anything else would choose where a key is sent."""
-    return len(text) <= 30 and _REGION.fullmatch(text) is not None
 
 
 def path_segment(model_id: str) -> str:
@@ -49,14 +32,17 @@ def path_segment(model_id: str) -> str:
 
     The `/` of an ARN must be quoted: raw, it reaches another route that answers JSON where frames are expected.
     """
-    if not (_ARN.fullmatch(model_id) or _PROFILE_ID.fullmatch(model_id)):
+    if not (ARN.fullmatch(model_id) or PROFILE_ID.fullmatch(model_id)):
         raise ValueError("not a Bedrock model id")
     return quote(model_id, safe=":")
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One row of the catalogue. `prefixes` are the inference profiles in which the model is offered."""
+    """One row of the catalogue. `prefixes` are the inference profiles in which the model is offered.
+
+    Not `confirmed`: Bedrock was never seen to have it; its id is by the naming rule.
+    """
 
     anthropic_id: str
     name: str
@@ -65,87 +51,130 @@ class Model:
     profile_required: bool
     count_tokens: bool
     listed: bool
+    confirmed: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """The geography of each region (None: only `global.` profiles), and of regions opened after this was written."""
+class Route:
+    """One id to try, and what the model behind it accepts. `instead`: the model's name when it is not the one asked for."""
 
-    regions: Mapping[str, str | None]
-    rules: tuple[tuple[str, str], ...]
-    counts_tokens: frozenset[str]
+    id: str
+    capabilities: Capabilities
+    instead: str = ""
 
-    def geography(self, region: str) -> str | None:
-        if region in self.regions:
-            return self.regions[region]
-        return next((geo for start, geo in self.rules if region.startswith(start)), None)
 
-    def profile_prefixes(self, region: str, residency: Residency) -> tuple[str, ...]:
-        """The inference-profile prefixes that a key of this region may use, in the order to try them."""
-        geo = self.geography(region)
-        if geo == _NO_PLACE:
-            return ()
-        if geo == "us-gov":
-            return ("us-gov",)
-        asia = ("apac",) if region.startswith("ap-") else ()
-        own = (geo,) if geo else ()
-        if residency is Residency.GEO:
-            return own or asia
-        return ("global", *own, *asia)
+class Models(Protocol):
+    """Where the catalogue of the moment is to be had: one is taken for each request, and kept until its end."""
+
+    def current(self) -> ModelCatalogue: ...
 
 
 class ModelCatalogue:
     """Look-ups over the rows; immutable, shared by all greenlets of a worker."""
 
-    def __init__(self, models: Mapping[str, Model], aliases: Mapping[str, str], places: Places, table: CapabilityTable) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        aliases: Mapping[str, str],
+        places: Places,
+        table: CapabilityTable,
+        added: AddedModels | None = None,
+    ) -> None:
         self._models = models
         self._aliases = aliases
         self._places = places
         self._table = table
+        self._added = added or AddedModels()
         self._by_bedrock = {model.bedrock: model for model in models.values()}
 
-    def candidates(self, model: str, region: str, residency: Residency) -> tuple[str, ...]:
-        """Bedrock ids to try, best first; empty when the model cannot be served from there."""
-        if not is_region(region):
-            return ()
-        text = _stripped(model)
-        arn = _ARN.fullmatch(text)
-        if arn:
-            stays = arn["region"] in (None, region) and not arn["name"].startswith("global.")
-            return (text,) if stays or residency is Residency.GLOBAL else ()
-        prefixes = self._places.profile_prefixes(region, residency)
-        full = _PROFILE_ID.fullmatch(text.lower())
-        if full and full["prefix"] and (residency is Residency.GLOBAL or full["prefix"] in prefixes):
-            return (text.lower(),)
-        return self._by_name(text, prefixes)
+    def current(self) -> ModelCatalogue:
+        """As `Models`: one that never changes."""
+        return self
+
+    def known_models(self) -> frozenset[str]:
+        """The Anthropic ids that are shipped."""
+        return frozenset(self._models)
+
+    def with_rows(self, rows: Iterable[NewModel]) -> ModelCatalogue:
+        """The same catalogue under these rows. Whoever is like a model that is not known (any more) is left out."""
+        able = [(row, self.capabilities(row.like)) for row in rows if row.like in self._models]
+        return ModelCatalogue(self._models, self._aliases, self._places, self._table, AddedModels(able))
+
+    def routes(self, model: str, key: BedrockKey) -> tuple[Route, ...]:
+        """What to try with this key, best first; at the end, for a model that is only believed to exist, another one.
+
+        A route with `instead` may be tried only when Bedrock does not know the ids before it.
+        """
+        added = self._find_added(model, key.region, key.residency, key.id)
+        if added:
+            return tuple(Route(each, added.capabilities) for each in added.ids)
+        able = self.capabilities(model)
+        routes = tuple(Route(each, able) for each in self._shipped(model, key.region, key.residency))
+        return (*routes, *self._instead(model, key)) if routes else ()
+
+    def candidates(self, model: str, region: str, residency: Residency, key_id: str = "") -> tuple[str, ...]:
+        """Bedrock ids of the model itself, best first; empty when it cannot be served from there."""
+        added = self._find_added(model, region, residency, key_id)
+        return added.ids if added else self._shipped(model, region, residency)
+
+    def why_unserved(self, model: str, region: str, residency: Residency) -> str:
+        """Why `candidates` is empty, for people."""
+        if not self._known(model) and not _CLAUDE.fullmatch(bare(model)):
+            return "it is no Claude model and no administrator has added it"
+        return self._places.why_none(region, residency)
 
     def family(self, model: str) -> str:
         """The name under which circuits count this model."""
-        bare = _bare(model)
-        words = re.split(r"[^a-z0-9]+", bare)
-        return next((family for family in FAMILIES if family in words), bare[:LONGEST_FAMILY])
+        return family_of(model)
 
     def canonical(self, model: str) -> str:
         """The Anthropic id that the price list knows, else the bare id itself."""
         known = self._known(model)
-        return known.anthropic_id if known else _bare(model)
+        return known.anthropic_id if known else bare(model)
 
-    def capabilities(self, model: str) -> Capabilities:
+    def capabilities(self, model: str, key: BedrockKey | None = None) -> Capabilities:
         """What the model accepts. The answer for an id never seen is that of the newest model of its family."""
-        return self._table.of(self.canonical(model), self.family(model))
+        added = self._find_added(model, key.region, key.residency, key.id) if key else None
+        return added.capabilities if added else self._table.of(self.canonical(model), self.family(model))
 
-    def served_by(self, region: str, residency: Residency) -> tuple[tuple[str, str], ...]:
-        """(Anthropic id, display name) of the models that a key of this region reaches, for GET /v1/models."""
-        return tuple(
-            (model.anthropic_id, model.name)
-            for model in self._models.values()
-            if model.listed and self.candidates(model.anthropic_id, region, residency)
-        )
+    def served_by(self, region: str, residency: Residency, key_id: str = "") -> tuple[tuple[str, str], ...]:
+        """(id, display name) of the models that a key of this region reaches, for GET /v1/models."""
+        shipped = [model for model in self._models.values() if model.listed]
+        names = {
+            each.anthropic_id: each.name for each in shipped if self.candidates(each.anthropic_id, region, residency, key_id)
+        }
+        for name in self._added.names(key_id):
+            if self._find_added(name, region, residency, key_id):
+                names[name] = self._models[name].name if name in self._models else name
+        return tuple(names.items())
 
-    def count_tokens_model(self, model: str, region: str) -> str | None:
-        """The id to ask CountTokens with (a foundation model: profiles are refused), or None where it cannot be asked."""
-        known = self._known(model)
+    def count_tokens_model(self, model: str, region: str, key: BedrockKey | None = None) -> str | None:
+        """The id to ask CountTokens in `region` with (a foundation model: profiles are refused), or None where it cannot be."""
+        added = self._find_added(model, key.region, key.residency, key.id) if key else None
+        known = self._by_bedrock.get(added.row.bedrock) if added else self._known(model)
         return known.bedrock if known and known.count_tokens and region in self._places.counts_tokens else None
+
+    def may_count_elsewhere(self, region: str) -> bool:
+        """It cannot count itself, and its keys are good in other regions: those of us-gov and of China are not."""
+        return region not in self._places.counts_tokens and self._places.geography(region) not in ("us-gov", "")
+
+    def _find_added(self, model: str, region: str, residency: Residency, key_id: str) -> Added | None:
+        if not is_region(region):
+            return None
+        return self._added.find(model, region, self._places.profile_prefixes(region, residency), key_id)
+
+    def _shipped(self, model: str, region: str, residency: Residency) -> tuple[str, ...]:
+        if not is_region(region):
+            return ()
+        text = stripped(model)
+        prefixes = self._places.profile_prefixes(region, residency)
+        arn = ARN.fullmatch(text)
+        if arn:
+            return (text,) if residency is Residency.GLOBAL or _stays(arn, region, prefixes) else ()
+        full = PROFILE_ID.fullmatch(text.lower())
+        if full and full["prefix"] and (residency is Residency.GLOBAL or full["prefix"] in prefixes):
+            return (text.lower(),)
+        return self._by_name(text, prefixes)
 
     def _by_name(self, text: str, prefixes: tuple[str, ...]) -> tuple[str, ...]:
         known = self._known(text)
@@ -154,22 +183,37 @@ class ModelCatalogue:
             offered = tuple(f"{prefix}.{base}" for prefix in prefixes if prefix in known.prefixes)
             on_demand = bool(prefixes) and not known.profile_required
             return (*offered, base) if on_demand else offered
-        bare = _bare(text)
-        if not _CLAUDE.fullmatch(bare):
+        name = bare(text)
+        if not _CLAUDE.fullmatch(name):
             return ()
-        full = _PROFILE_ID.fullmatch(text.lower())
-        base = full["base"] if full else f"anthropic.{bare}"
+        full = PROFILE_ID.fullmatch(text.lower())
+        base = full["base"] if full else f"anthropic.{name}"
         return tuple(f"{prefix}.{base}" for prefix in prefixes if prefix != "apac")
+
+    def _instead(self, model: str, key: BedrockKey) -> tuple[Route, ...]:
+        """The newest model of the family that the key reaches, for an id that may not exist on Bedrock."""
+        known = self._known(model)
+        if (known and known.confirmed) or ARN.fullmatch(stripped(model)):
+            return ()
+        family = self.family(model)
+        for other in self._models.values():
+            if not other.confirmed or self.family(other.anthropic_id) != family:
+                continue
+            found = self.candidates(other.anthropic_id, key.region, key.residency, key.id)
+            ids = [each for each in found if not each.startswith("apac.")]
+            if ids:
+                able = self.capabilities(other.anthropic_id, key)
+                return tuple(Route(each, able, other.anthropic_id) for each in ids)
+        return ()
 
     def _known(self, model: str) -> Model | None:
         """By exact id, alias, Bedrock id, then without `-latest`, then without a date."""
-        text = _stripped(model).lower()
-        arn = _ARN.fullmatch(text)
-        full = _PROFILE_ID.fullmatch(arn["name"] if arn else text)
+        text = stripped(model).lower()
+        arn = ARN.fullmatch(text)
+        full = PROFILE_ID.fullmatch(arn["name"] if arn else text)
         if full and full["base"] in self._by_bedrock:
             return self._by_bedrock[full["base"]]
-        bare = _bare(model)
-        for name in (bare, bare.removesuffix("-latest"), _DATE.sub("", bare)):
+        for name in spellings(model):
             found = self._models.get(self._aliases.get(name, name))
             if found:
                 return found
@@ -195,20 +239,13 @@ def _model(anthropic_id: str, row: Mapping[str, Any]) -> Model:
         profile_required=row["profile_required"],
         count_tokens=row["count_tokens"],
         listed=row["listed"],
+        confirmed=row.get("confirmed", True),
     )
 
 
-def _stripped(model: str) -> str:
-    text = model[:_LONGEST_NAME].strip()
-    while _BRACKETS.search(text):
-        text = _BRACKETS.sub("", text)
-    return _WINDOW.sub("", text).removeprefix("anthropic/")
-
-
-def _bare(model: str) -> str:
-    """The id without brackets, case, ARN, profile prefix, vendor and Bedrock's version."""
-    text = _stripped(model).lower()
-    arn = _ARN.fullmatch(text)
-    text = (arn["name"] if arn else text).replace("@", "-")
-    full = _PROFILE_ID.fullmatch(text)
-    return _VERSION.sub("", full["base"].removeprefix("anthropic.")) if full else text
+def _stays(arn: re.Match[str], region: str, prefixes: tuple[str, ...]) -> bool:
+    """Whether what an ARN names is answered inside the geography. Of some kinds nobody can tell, unless a row says it."""
+    if arn["region"] not in (None, region) or arn["kind"] in OPAQUE_KINDS:
+        return False
+    profile = PROFILE_ID.fullmatch(arn["name"])
+    return not arn["name"].startswith("global.") and (profile is None or profile["prefix"] in (None, *prefixes))

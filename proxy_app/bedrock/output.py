@@ -13,16 +13,33 @@ import orjson
 
 from proxy_app.bedrock.betas import holds
 from proxy_app.bedrock.draft import Draft
+from proxy_app.bedrock.thinking import wanted_budget
 
+_LEAST_ANSWER = 1024  # left for the answer beside a thinking budget
 _SAMPLING = ("temperature", "top_p", "top_k")
 
 
 def settle_length(draft: Draft) -> None:
-    """Never asks for more than the model gives on Bedrock."""
+    """Never asks for more than the model gives on Bedrock, nor than the operator allows beside what is for thinking.
+
+    Bedrock sets `max_tokens` aside from the account's quota before it begins: Claude Code's usual ones throttle small accounts.
+    """
+    _keep_to_cap(draft)
     asked, most = draft.body.get("max_tokens"), draft.capabilities.max_output
     if isinstance(asked, int) and most is not None and asked > most:
         draft.body["max_tokens"] = most
         draft.note(f"lowered max_tokens to {most}")
+
+
+def _keep_to_cap(draft: Draft) -> None:
+    asked, cap = draft.body.get("max_tokens"), draft.capabilities.length_cap
+    if not cap or not isinstance(asked, int):
+        return
+    budget = wanted_budget(draft)
+    most = max(cap, budget + _LEAST_ANSWER) if budget else cap
+    if asked > most:
+        draft.body["max_tokens"] = most
+        draft.note(f"capped max_tokens at {most}")
 
 
 def settle_output_config(draft: Draft) -> None:

@@ -130,11 +130,25 @@ def _adaptive_to_enabled(draft: Draft) -> None:
         draft.drop("thinking")
         return
     draft.note("turned thinking adaptive into enabled")
+    draft.merge("thinking", type="enabled", budget_tokens=_budget_of_effort(draft))
+
+
+def wanted_budget(draft: Draft) -> int:
+    """The tokens that are for thinking, before it is settled; 0 where there is no budget."""
+    thinking = draft.body.get("thinking")
+    kind = thinking.get("type") if isinstance(thinking, dict) else None
+    if kind == "enabled" and draft.allows("thinking.enabled"):
+        budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+        return budget if isinstance(budget, int) else 0
+    becomes_enabled = kind == "adaptive" and not draft.allows("thinking.adaptive") and draft.allows("thinking.enabled")
+    return _budget_of_effort(draft) if becomes_enabled else 0
+
+
+def _budget_of_effort(draft: Draft) -> int:
     config = draft.body.get("output_config")
     effort = config.get("effort") if isinstance(config, dict) else None
     budgets = draft.capabilities.rules.effort_budgets
-    budget = budgets.get(effort, budgets["high"]) if isinstance(effort, str) else budgets["high"]
-    draft.merge("thinking", type="enabled", budget_tokens=budget)
+    return budgets.get(effort, budgets["high"]) if isinstance(effort, str) else budgets["high"]
 
 
 def _fit_budget(draft: Draft) -> None:

@@ -13,15 +13,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.types import BedrockKey, ProviderName
+from proxy_app.bedrock.capabilities import Capabilities
 from proxy_app.bedrock.errors import BedrockFault, Kind, fault_of, from_http
 from proxy_app.bedrock.learned import Learned, corrective
-from proxy_app.bedrock.models import ModelCatalogue, path_segment
+from proxy_app.bedrock.models import ModelCatalogue, Models, Route, path_segment
 from proxy_app.bedrock.repair import CannotServe, Repaired, repair, serialise
 from proxy_app.bedrock.wire import StreamTranslator, WireError, as_message
 from proxy_app.call import BytesBody, Call, Endpoint, Reply
 from proxy_app.circuits import CircuitName, Circuits, Pass, Refused
 from proxy_app.errors import upstream_error_reply
 from proxy_app.faults import Fault, NotAsked, UpstreamError
+from proxy_app.providers.bedrock_winners import Winners, may_try
 from proxy_app.providers.bedrock_wire import BedrockBody, BedrockEndpoint, BedrockLimits, begin, read_whole
 from proxy_app.upstream_http import BodyBroken, ConnectFailed, NoAnswer, UpstreamAnswer
 from proxy_app.upstream_socket import Expired
@@ -32,8 +34,8 @@ _NEXT_KEY = _NEXT_MODEL_ID | {
     Kind.AUTH, Kind.OVERLOADED, Kind.INTERNAL, Kind.USE_CASE_FORM, Kind.DATA_RETENTION,
 }  # fmt: skip
 _FOR_ADMINS = frozenset({Kind.AUTH, Kind.NOT_ENTITLED, Kind.USE_CASE_FORM, Kind.DATA_RETENTION})
-_LASTING = frozenset({Kind.INVALID_IDENTIFIER, Kind.ON_DEMAND, Kind.NOT_ENTITLED, Kind.AUTH})
 _MOST_REMEMBERED = 10_000
+_LONGEST_SHOWN = 120
 _DAY_S = 86_400.0
 
 _Admit = Callable[[CircuitName], Pass | Refused]
@@ -47,6 +49,8 @@ class _Attempt:
     call: Call
     body: Mapping[str, Any]
     betas: tuple[str, ...]
+    models: ModelCatalogue
+    able: Capabilities
     learned: Learned = field(default_factory=Learned.nothing)
     notes: list[str] = field(default_factory=list)
     last: UpstreamError | None = None
@@ -65,19 +69,19 @@ class BedrockProvider:
     def __init__(
         self,
         endpoint: BedrockEndpoint,
-        catalogue: ModelCatalogue,
+        models: Models,
         circuits: Circuits,
         limits: BedrockLimits,
         clocks: tuple[Callable[[], float], Callable[[], float]],
         key_refused: KeyRefused,
     ) -> None:
         self._endpoint = endpoint
-        self._catalogue = catalogue
+        self._models = models
         self._circuits = circuits
         self._limits = limits
         self._clock, self._wall = clocks
         self._key_refused = key_refused
-        self._winners: dict[tuple[str, str], str] = {}
+        self._winners = Winners(self._clock)
         self._proven: set[str] = set()
 
     def serves(self, call: Call) -> bool:
@@ -86,7 +90,8 @@ class BedrockProvider:
     def open(self, call: Call, *, insist: bool = False) -> Reply:
         if call.asked.body is None:
             raise UpstreamError(Fault.REJECTED, "the request body must be a JSON object", wire=(400, "invalid_request_error"))
-        attempt = _Attempt(call, call.asked.body, _betas(call))
+        models = self._models.current()
+        attempt = _Attempt(call, call.asked.body, _betas(call), models, models.capabilities(call.asked.model))
         try:
             return replace(self._served(attempt, insist), notes=tuple(attempt.notes))
         except UpstreamError as error:
@@ -98,8 +103,7 @@ class BedrockProvider:
         if reply is None and insist and isinstance(attempt.last, NotAsked):
             reply = self._try_keys(attempt, self._circuits.insist)
         if reply is None:
-            model = attempt.call.asked.model
-            raise attempt.last or UpstreamError(Fault.BEDROCK_UNSUPPORTED, f"Bedrock has no model for {model!r}")
+            raise attempt.last or _no_model(attempt)
         return reply
 
     def _try_keys(self, attempt: _Attempt, admit: _Admit) -> Reply | None:
@@ -113,7 +117,12 @@ class BedrockProvider:
     def _try_key(self, attempt: _Attempt, key: BedrockKey, admit: _Admit) -> Reply | None:
         """None when another key may do better; `attempt.last` then says why this one did not."""
         refusals: list[BedrockFault] = []
-        for model_id in self._model_ids(attempt.call.asked.model, key):
+        routes = attempt.models.routes(attempt.call.asked.model, key)
+        ordered = self._winners.ordered(key.id, routes)
+        for route in ordered:
+            if not may_try(route, ordered, refusals):
+                break
+            model_id, attempt.able = route.id, replace(route.capabilities, length_cap=self._limits.max_tokens)
             if attempt.last is not None and self._clock() >= attempt.call.commit_by:
                 raise attempt.last
             admitted = admit(CircuitName(key.id, ProviderName.BEDROCK, f"{key.region}/{model_id}"))
@@ -139,7 +148,8 @@ class BedrockProvider:
                 raise
             else:
                 admitted.succeeded()
-                self._remember(key, attempt.call.asked.model, model_id, refusals)
+                self._winners.remember(key.id, routes, route, refusals)
+                self._note_served(attempt, key, route)
                 return reply
         self._conclude(attempt, key, refusals)
         return None
@@ -179,9 +189,8 @@ class BedrockProvider:
                 attempt.learned = learned
 
     def _repaired(self, attempt: _Attempt) -> Repaired:
-        capabilities = self._catalogue.capabilities(attempt.call.asked.model)
         try:
-            repaired = repair(attempt.body, attempt.betas, capabilities, attempt.learned)
+            repaired = repair(attempt.body, attempt.betas, attempt.able, attempt.learned)
         except CannotServe as error:
             raise UpstreamError(Fault.BEDROCK_UNSUPPORTED, str(error), wire=(400, "invalid_request_error")) from error
         if not attempt.notes:
@@ -239,21 +248,20 @@ class BedrockProvider:
         """Unix seconds; Bedrock's daily quotas are given anew at midnight UTC."""
         return (self._wall() // _DAY_S + 1) * _DAY_S
 
-    def _model_ids(self, model: str, key: BedrockKey) -> tuple[str, ...]:
-        """The ids to try, the one that worked last time first."""
-        ids = self._catalogue.candidates(model, key.region, key.residency)
-        winner = self._winners.get((key.id, model))
-        return (winner, *(each for each in ids if each != winner)) if winner in ids else ids
-
-    def _remember(self, key: BedrockKey, model: str, model_id: str, refusals: list[BedrockFault]) -> None:
-        """Only what will be the same next time: a throttled profile is the first choice again (`global.` costs less)."""
-        if any(refusal.kind in _LASTING for refusal in refusals):
-            if len(self._winners) >= _MOST_REMEMBERED:
-                self._winners.clear()
-            self._winners[(key.id, model)] = model_id
+    def _note_served(self, attempt: _Attempt, key: BedrockKey, route: Route) -> None:
+        if route.instead:
+            attempt.notes.append(f"bedrock:instead({route.instead})")
         if len(self._proven) >= _MOST_REMEMBERED:
             self._proven.clear()
         self._proven.add(key.id)
+
+
+def _no_model(attempt: _Attempt) -> UpstreamError:
+    """Told as it is, also to the client: another request for this model would fare no better."""
+    model, key = attempt.call.asked.model, attempt.call.grant.usable_bedrock_keys[0]
+    why = attempt.models.why_unserved(model, key.region, key.residency)
+    detail = f"Bedrock has no model for {model[:_LONGEST_SHOWN]!r}: {why}"
+    return UpstreamError(Fault.BEDROCK_UNSUPPORTED, detail, wire=(400, "invalid_request_error"))
 
 
 def _payload(repaired: Repaired) -> bytes:

@@ -19,12 +19,13 @@ _ANSWER_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class BedrockLimits:
-    """Seconds; see the settings of the same names."""
+    """Seconds, and the most `max_tokens` to ask for (0: no cap); see the settings of the same names."""
 
     first_byte_s: float
     response_s: float
     silence_s: float
     ping_s: float
+    max_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from core.model_ids import NewModel
 from core.types import ProviderName
 from proxy_app.bedrock.errors import BedrockFault
 from proxy_app.bedrock.models import load_catalogue
@@ -53,6 +54,8 @@ def stream(*steps: bytes | float | Exception) -> Script:
 class World:
     clock: Clock = field(default_factory=Clock)
     told: list[tuple[str, str, bool]] = field(default_factory=list)
+    limits: BedrockLimits = LIMITS
+    rows: tuple[NewModel, ...] = ()
     pool: ScriptedPool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,7 +63,7 @@ class World:
         self.circuits = Circuits(clock=self.clock, wall=lambda: NOON, digest_key=b"digest")
         endpoint = BedrockEndpoint(self.pool, "https://bedrock.{region}.example")  # type: ignore[arg-type]
         clocks = (self.clock, lambda: NOON)
-        self.bedrock = BedrockProvider(endpoint, CATALOGUE, self.circuits, LIMITS, clocks, self._hear)
+        self.bedrock = BedrockProvider(endpoint, CATALOGUE.with_rows(self.rows), self.circuits, self.limits, clocks, self._hear)
 
     def _hear(self, key_id: str, fault: BedrockFault, unusable: bool) -> None:
         self.told.append((key_id, fault.kind.value, unusable))

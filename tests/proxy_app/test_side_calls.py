@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 import pytest
 
-from core.types import Confidence, ProviderName, Strategy
+from core.types import Confidence, ProviderName, Residency, Strategy
 from proxy_app.bedrock.models import load_catalogue
 from proxy_app.call import Endpoint
 from proxy_app.faults import Fault
@@ -32,13 +32,14 @@ OVERLOADED: Script = [answer(529)]
 class World:
     clock: Clock = field(default_factory=Clock)
     pool: ScriptedPool = field(init=False)
+    count_region: str = ""
 
     def calls(self, *scripts: Script) -> SideCalls:
         """The Plan and Bedrock share the list of answers, as they share the pool."""
         self.pool = ScriptedPool(self.clock, [list(script) for script in scripts])
         plan = PlanProvider(self.pool, "https://plan.example", LIMITS, self.clock)  # type: ignore[arg-type]
         bedrock = BedrockEndpoint(self.pool, "https://bedrock.{region}.example")  # type: ignore[arg-type]
-        return SideCalls(plan, bedrock, load_catalogue(), self.clock, LIMITS.count_tokens_s)
+        return SideCalls(plan, bedrock, load_catalogue(), self.clock, LIMITS.count_tokens_s, self.count_region)
 
     def count(self, *scripts: Script, **changes: Any) -> Opened:
         return self.calls(*scripts).count_tokens(
@@ -163,3 +164,36 @@ def test_any_other_path_is_the_plans_whatever_it_answers(world: World) -> None:
     assert world.other(AWAY).reply.status == 529
     refused = world.other(strategy=Strategy.BEDROCK_ONLY)
     assert (refused.reply.status, world.pool.requests) == (404, [])
+
+
+# --- counting in another region
+
+
+SEOUL = replace(KEY, region="ap-northeast-2")
+
+
+def test_a_region_that_cannot_count_gets_an_estimate_unless_the_operator_named_another(world: World) -> None:
+    assert world.count(AWAY, keys=(SEOUL,)).outcome.trace[-1] == "estimated"
+    world.count_region = "us-east-1"
+    assert content(world.count(AWAY, COUNTED, keys=(SEOUL,))) == {"input_tokens": 7}
+    assert world.pool.requests[-1].origin.host == "bedrock.us-east-1.example"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param(replace(SEOUL, residency=Residency.GEO), id="residency geo"),
+        pytest.param(replace(SEOUL, secret="bedrock-api-key-for-hours"), id="good in its region only"),
+        pytest.param(replace(KEY, region="us-gov-west-1"), id="another partition"),
+    ],
+)
+def test_nothing_is_counted_elsewhere_that_may_not_leave_or_whose_key_is_not_good_there(world: World, key: Any) -> None:
+    world.count_region = "us-east-1"
+    assert world.count(AWAY, keys=(key,)).outcome.trace[-1] == "estimated"
+    assert world.hosts == ["plan"]
+
+
+def test_a_region_that_can_count_counts_itself(world: World) -> None:
+    world.count_region = "us-east-1"
+    world.count(AWAY, COUNTED, keys=(replace(KEY, region="eu-west-1"),))
+    assert world.pool.requests[-1].origin.host == "bedrock.eu-west-1.example"

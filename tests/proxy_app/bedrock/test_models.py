@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from core.model_ids import is_region
 from core.types import Residency
-from proxy_app.bedrock.models import ModelCatalogue, is_region, path_segment
+from proxy_app.bedrock.models import ModelCatalogue, path_segment
 
 GLOBAL, GEO = Residency.GLOBAL, Residency.GEO
 OPUS = "anthropic.claude-opus-5-5"
 SONNET_45 = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+PROVISIONED_ARN = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abc123"
 PROFILE_ARN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123"
 
 
@@ -63,7 +65,20 @@ def test_a_full_profile_id_is_passed_as_it_is(catalogue: ModelCatalogue) -> None
 
 
 def test_an_arn_is_passed_as_it_is(catalogue: ModelCatalogue) -> None:
-    assert catalogue.candidates(PROFILE_ARN, "us-east-1", GEO) == (PROFILE_ARN,)
+    assert catalogue.candidates(PROFILE_ARN, "us-east-1", GLOBAL) == (PROFILE_ARN,)
+    assert catalogue.candidates(PROVISIONED_ARN, "us-east-1", GEO) == (PROVISIONED_ARN,)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        PROFILE_ARN,
+        f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/eu.{OPUS}",
+        PROVISIONED_ARN.replace("east-1", "east-2"),
+    ],
+)
+def test_geo_refuses_an_arn_that_may_lead_out_of_the_geography(catalogue: ModelCatalogue, name: str) -> None:
+    assert catalogue.candidates(name, "us-east-1", GEO) == ()
 
 
 def test_an_arn_of_a_global_profile_is_not_used_under_geo(catalogue: ModelCatalogue) -> None:

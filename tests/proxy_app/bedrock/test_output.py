@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+
+from proxy_app.bedrock.repair import repair
 
 NEWEST, OLD = "claude-opus-5-5", "claude-sonnet-4-5"
 
@@ -46,3 +49,31 @@ def test_sampling_goes_where_it_is_deprecated(bench: Any) -> None:
 def test_max_tokens_stays_within_the_models_output(bench: Any) -> None:
     assert bench.body(OLD, max_tokens=128_000)["max_tokens"] == 64_000
     assert bench.body(max_tokens=128_000)["max_tokens"] == 128_000
+
+
+@pytest.mark.parametrize(
+    ("model", "thinking", "sent"),
+    [
+        (NEWEST, {"type": "adaptive"}, 8000),
+        (OLD, None, 8000),
+        (OLD, {"type": "enabled", "budget_tokens": 2000}, 8000),
+        (OLD, {"type": "enabled", "budget_tokens": 20000}, 21024),
+        (OLD, {"type": "enabled", "budget_tokens": 31999}, 32000),
+        (OLD, {"type": "adaptive"}, 16384 + 1024),
+    ],
+)
+def test_the_operators_cap_holds_as_far_as_thinking_leaves_room_for_an_answer(
+    bench: Any, model: str, thinking: Any, sent: int
+) -> None:
+    able = replace(bench.catalogue.capabilities(model), length_cap=8000)
+    body = {"max_tokens": 32000, "messages": bench.hi} | ({"thinking": thinking} if thinking else {})
+    repaired = repair(body, (), able)
+    assert repaired.body["max_tokens"] == sent
+    assert (f"capped max_tokens at {sent}" in repaired.notes) is (sent < 32000)
+    assert repaired.body.get("thinking", {}).get("budget_tokens", 0) < sent
+
+
+def test_without_a_cap_and_below_it_the_length_stays_as_it_was_asked(bench: Any) -> None:
+    able = replace(bench.catalogue.capabilities(NEWEST), length_cap=8000)
+    assert repair({"max_tokens": 7999, "messages": bench.hi}, (), able).body["max_tokens"] == 7999
+    assert bench.body()["max_tokens"] == 32000
