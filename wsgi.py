@@ -15,7 +15,7 @@ from functools import partial
 from admin_app.app import AdminApp, Surroundings
 from admin_app.mount import mounted
 from core.access import NotFound
-from core.bedrock_keys import mark_bedrock_key_unhealthy
+from core.bedrock_keys import mark_bedrock_key_limited, mark_bedrock_key_unhealthy
 from core.cache import Cache
 from core.crypto import open_vault
 from core.db import Database, DatabaseAway, cooperate_with_gevent, open_database
@@ -31,7 +31,6 @@ from core.spool import open_spool
 from core.threads import spawn
 from core.types import ProviderName
 from proxy_app.app import ProxyApp
-from proxy_app.bedrock.errors import BedrockFault
 from proxy_app.bedrock.models import Models, load_catalogue
 from proxy_app.call import Endpoint
 from proxy_app.circuit_rules import CircuitRules
@@ -47,6 +46,7 @@ from proxy_app.last_seen import LastSeen
 from proxy_app.live_models import LiveModels
 from proxy_app.probe import InvokeProbe
 from proxy_app.providers.bedrock import BedrockProvider
+from proxy_app.providers.bedrock_refusals import KeyTrouble
 from proxy_app.providers.bedrock_wire import BedrockEndpoint, BedrockLimits
 from proxy_app.providers.plan import PlanLimits, PlanProvider
 from proxy_app.rate_limit import RateLimits
@@ -135,7 +135,7 @@ def _upstreams(
         circuits,
         _bedrock_limits(settings),
         (time.monotonic, time.time),
-        partial(_report_refused_key, database),
+        partial(_report_key_trouble, database),
     )
     gateway = Gateway(plan, bedrock, circuits, models.current(), time.monotonic)
     side_calls = SideCalls(plan, endpoint, models, time.monotonic, settings.count_tokens_timeout_s, settings.bedrock_count_region)
@@ -209,15 +209,16 @@ def _log_transition(transition: Transition) -> None:
     log.warning("circuit %s", condition.state.value, extra={"context": {**context, "fault": fault, "until": condition.until}})
 
 
-def _report_refused_key(database: Database, key_id: str, fault: BedrockFault, unusable: bool) -> None:
+def _report_key_trouble(database: Database, trouble: KeyTrouble) -> None:
     """Tell the administrators, beside the request: it must not wait for the database."""
-    log.error("a Bedrock key needs an administrator", extra={"context": {"bedrock_key_id": key_id, "reason": fault.kind.value}})
-    if unusable:
-        spawn(partial(_mark_unhealthy, database, key_id, fault.detail))
+    context = {"bedrock_key_id": trouble.key_id, "reason": trouble.kind.value, "model": trouble.model_id}
+    log.error("a Bedrock key needs an administrator", extra={"context": context})
+    spawn(partial(_mark_key, database, trouble))
 
 
-def _mark_unhealthy(database: Database, key_id: str, reason: str) -> None:
+def _mark_key(database: Database, trouble: KeyTrouble) -> None:
+    mark = mark_bedrock_key_unhealthy if trouble.unusable else mark_bedrock_key_limited
     try:
-        database.run(lambda connection: mark_bedrock_key_unhealthy(connection, key_id, reason, datetime.now(UTC)))
+        database.run(lambda connection: mark(connection, trouble.key_id, trouble.reason, datetime.now(UTC)))
     except (DatabaseAway, NotFound) as error:
-        log.warning("a Bedrock key could not be marked unhealthy: %s", error)
+        log.warning("what is wrong with a Bedrock key could not be written down: %s", error)

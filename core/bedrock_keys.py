@@ -95,6 +95,22 @@ def mark_bedrock_key_unhealthy(connection: Connection, key_id: str, reason: str,
     return True
 
 
+def mark_bedrock_key_limited(connection: Connection, key_id: str, reason: str, now: datetime) -> bool:
+    """AWS denies the key a model, and the key stays in use. Whether that was news: a reason is told once. Raises NotFound.
+
+    Reasons ("model: why") gather, one a model, until a test of the key forgets them; what does not fit is left out.
+    """
+    stored = find_bedrock_key(connection, key_id)
+    known = stored.health_reason if stored.key.health is KeyHealth.LIMITED else ""
+    told = f"{known}; {reason}" if known else reason[:_REASON_LENGTH]
+    is_known = reason.partition(": ")[0] + ": " in known
+    if stored.key.health is KeyHealth.UNHEALTHY or is_known or len(told) > _REASON_LENGTH:
+        return False
+    bump(connection, "grants")
+    _change(connection, key_id, health=KeyHealth.LIMITED, health_reason=told, updated_at=now)
+    return True
+
+
 def remove_bedrock_key(connection: Connection, key_id: str, now: datetime) -> None:
     """Out of use for good, its sealed secret gone. Raises NotFound."""
     bump(connection, "grants")

@@ -39,10 +39,11 @@ class Residency(StrEnum):
 
 
 class KeyHealth(StrEnum):
-    """What is known of a Bedrock key: untested, working, or refused by AWS (then no request uses it)."""
+    """What is known of a Bedrock key: untested, working, in use though AWS denies it some model, or refused (then unused)."""
 
     UNKNOWN = "unknown"
     HEALTHY = "healthy"
+    LIMITED = "limited"
     UNHEALTHY = "unhealthy"
 
 

@@ -34,6 +34,7 @@ class Fault(StrEnum):
     BEDROCK_UNREACHABLE = "bedrock_unreachable"
     BEDROCK_TIMEOUT = "bedrock_timeout"
     BEDROCK_AUTH = "bedrock_auth"
+    BEDROCK_DENIED = "bedrock_denied"
     BEDROCK_UNSUPPORTED = "bedrock_unsupported"
     REJECTED = "rejected"
     STREAM_BROKEN = "stream_broken"
@@ -76,6 +77,7 @@ POLICY: Mapping[Fault, Policy] = MappingProxyType(
         Fault.BEDROCK_UNREACHABLE: Policy(True, Effect.FAILURE, 529, "overloaded_error"),
         Fault.BEDROCK_TIMEOUT: Policy(False, Effect.OPENS, 504, "timeout_error"),
         Fault.BEDROCK_AUTH: Policy(True, Effect.NONE, 529, "overloaded_error"),
+        Fault.BEDROCK_DENIED: Policy(True, Effect.OPENS, 529, "overloaded_error"),
         Fault.BEDROCK_UNSUPPORTED: Policy(True, Effect.NONE, 400, "invalid_request_error"),
         Fault.REJECTED: Policy(False, Effect.NONE, 400, "invalid_request_error"),
         Fault.STREAM_BROKEN: Policy(False, Effect.FAILURE, 529, "overloaded_error"),

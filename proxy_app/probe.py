@@ -14,6 +14,8 @@ from core.ports import ProbeResult
 from core.types import BedrockKey, KeyHealth, Residency
 from proxy_app.bedrock.errors import BedrockFault, Kind, from_http
 from proxy_app.bedrock.models import ModelCatalogue, path_segment
+from proxy_app.bedrock.wire import as_message
+from proxy_app.providers.bedrock_refusals import Refusal, another_id_may_serve
 from proxy_app.providers.bedrock_wire import BedrockEndpoint, read_whole
 from proxy_app.upstream_http import BodyBroken, ConnectFailed, NoAnswer
 from proxy_app.upstream_socket import Expired
@@ -48,7 +50,7 @@ class InvokeProbe:
                 failed = ProbeResult(False, reason, refused=fault.kind is Kind.AUTH)
                 if fault.kind is Kind.THROTTLED:
                     return ProbeResult(True, "accepted, though throttled just now")
-                if fault.kind not in _NEXT:
+                if fault.kind not in _NEXT and not another_id_may_serve(Refusal(model_id, fault)):
                     break
             except (ConnectFailed, NoAnswer, Expired, BodyBroken) as error:
                 return ProbeResult(False, f"Bedrock in {region} cannot be reached ({type(error).__name__} {error})".strip())
@@ -64,6 +66,7 @@ class InvokeProbe:
             body = read_whole(answer, deadline)
         finally:
             answer.close()
-        if answer.status != 200:
-            raise from_http(answer.status, {name.lower(): value for name, value in answer.headers}, body)
+        headers = {name.lower(): value for name, value in answer.headers}
+        if answer.status != 200 or as_message(body, headers) is None:  # unknown operations are answered with a 200 too
+            raise from_http(answer.status if answer.status != 200 else 502, headers, body)
         return ProbeResult(True, f"{model_id} answered")

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from sandbox import anthropic_limits as limits
-from sandbox.anthropic_refusals import NotServed, refuse
+from sandbox.anthropic_refusals import SIGNATURE_PREFIX, NotServed, refuse
 from sandbox.conversation import Invalid
 from sandbox.http import Request
 from sandbox.script import Answer, Headers, Send
@@ -54,7 +54,7 @@ class Anthropic:
 
     @property
     def _speaker(self) -> Speaker:
-        return Speaker(self.text, infix="", signature_prefix="anthropic-", usage_in_delta=True)
+        return Speaker(self.text, infix="", signature_prefix=SIGNATURE_PREFIX, usage_in_delta=True)
 
     def read(self, request: Request) -> Asked:
         endpoint = self._endpoint(request)

@@ -11,8 +11,10 @@ import re
 
 from sandbox.anthropic_limits import is_plan
 from sandbox.conversation import EXTRA, Invalid, Json, check_messages, check_required, check_system, check_tools
+from sandbox.kept_thinking import check_kept_thinking, check_signatures
 from sandbox.upstream import Asked
 
+SIGNATURE_PREFIX = "anthropic-"
 VERSIONS = frozenset({"2023-01-01", "2023-06-01", "2026-10-21"})
 BETA = re.compile(r"[a-z0-9][a-z0-9-]*-20\d{2}-?\d{2}-?\d{2}")
 OAUTH_BETA = "oauth-2025-04-20"
@@ -92,6 +94,9 @@ def _check_body(asked: Asked, betas: tuple[str, ...], counting: bool) -> None:
     for index, message in enumerate(body["messages"]):
         if "output_config" in message and not _opened(TURN_BETAS, betas):
             raise Invalid(f"messages.{index}.output_config: {EXTRA}")
+    if not counting:
+        check_signatures(body["messages"], SIGNATURE_PREFIX)
+        check_kept_thinking(body)
 
 
 def _check_fields(body: Json, betas: tuple[str, ...]) -> None:

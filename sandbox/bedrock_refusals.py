@@ -15,6 +15,7 @@ from sandbox import bedrock_blocks as blocks
 from sandbox.bedrock_models import Model
 from sandbox.binding import Seal, says, seal_of, stands
 from sandbox.conversation import EXTRA, Invalid, Json, blocks_of, check_messages, check_required, check_system, check_tools
+from sandbox.kept_thinking import check_kept_thinking
 from sandbox.speech import thinking_is_on
 
 SIGNATURE_PREFIX = "bedrock-"
@@ -235,20 +236,7 @@ def _check_signatures(submission: Submission) -> None:
 
 
 def _check_kept_thinking(submission: Submission) -> None:
-    """With a thinking budget, a turn that waits for its tools must still begin with its thought."""
-    messages = [message for message in submission.body["messages"] if message["role"] != "system"]
-    budgeted = (submission.body.get("thinking") or {}).get("type") == "enabled"
-    if not budgeted or len(messages) < 2 or messages[-2]["role"] != "assistant":
-        return
-    turn = messages[-2]["content"]
-    if isinstance(turn, list) and any(block["type"] == "tool_use" for block in turn):
-        first = turn[0]["type"]
-        if first not in ("thinking", "redacted_thinking"):
-            index = submission.body["messages"].index(messages[-2])
-            raise Invalid(
-                f"messages.{index}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{first}`. "
-                "When `thinking` is enabled, a final `assistant` message must start with a thinking block."
-            )
+    check_kept_thinking(submission.body)
 
 
 def _seal(path: str, block: Json) -> Seal | None:

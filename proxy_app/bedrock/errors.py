@@ -1,8 +1,7 @@
 """What Bedrock says when it does not answer, and what the client is told instead.
 
-Pure. Two tables decide: `_RULES` turns type, status and wording into a `Kind`; `_ANSWERS` turns a kind into Anthropic's
-status and error type. Sources: facts on Bedrock sections 2 and 6. Invariant: Bedrock's 401 and 403 never become a client's
-401 or 403 (Claude Code would drop its login), and a text that may name an AWS account is never shown to the client.
+Pure. Two tables decide: `_RULES` turns type, status and wording into a `Kind`; `ANSWERS` (error_answers.py) turns a kind into
+Anthropic's status and error type. Sources: facts on Bedrock sections 2 and 6. Invariant: whatever AWS sends, there is a kind.
 """
 
 from __future__ import annotations
@@ -10,40 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
 
 import orjson
 
-from proxy_app.faults import Fault
+from proxy_app.bedrock.error_answers import ANSWERS, Kind, client_words, fault_of
+
+__all__ = ["BedrockFault", "Kind", "fault_of", "from_event", "from_frame", "from_http", "named_offenders", "refuses_betas"]
 
 LONGEST_DETAIL = 2000
 
 
-class Kind(StrEnum):
-    """Why Bedrock did not answer. A closed set; the value is what notes and logs say."""
-
-    THROTTLED = "throttled"
-    QUOTA_DAY = "quota_day"
-    OVERLOADED = "overloaded"
-    INTERNAL = "internal"
-    TIMEOUT = "timeout"
-    AUTH = "auth"
-    NOT_ENTITLED = "not_entitled"
-    INVALID_IDENTIFIER = "invalid_identifier"
-    ON_DEMAND = "on_demand"
-    USE_CASE_FORM = "use_case_form"
-    DATA_RETENTION = "data_retention"
-    TOO_LONG = "too_long"
-    TOO_LARGE = "too_large"
-    THINKING = "thinking"
-    BETA_OR_FIELD = "beta_or_field"
-    VALIDATION = "validation"
-
-
 class BedrockFault(Exception):
-    """Bedrock's refusal. `status`, `error_type` and `message` are for the client, in Anthropic's words.
+    """Bedrock's refusal. `status`, `error_type`, `message` and `headers` are for the client, in Anthropic's words.
 
     `detail` is Bedrock's own text (it may name an AWS account: for administrators only, never logged with a prompt's words
     in mind), `raw_type` its exception name. From a stream: `first_frame` says that nothing had been translated before it,
@@ -51,58 +29,17 @@ class BedrockFault(Exception):
     """
 
     def __init__(self, kind: Kind, *, detail: str = "", raw_type: str = "") -> None:
-        answer = _ANSWERS[kind]
+        answer = ANSWERS[kind]
         super().__init__(f"{kind.value} ({raw_type or 'unnamed'})")
         self.kind = kind
         self.detail = detail[:LONGEST_DETAIL]
         self.raw_type = raw_type
         self.status = answer.status
         self.error_type = answer.error_type
-        self.message = answer.message or _client_words(kind, self.detail)
+        self.headers = answer.headers
+        self.message = answer.message or client_words(kind, self.detail)
         self.first_frame = False
         self.before = b""
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """A row of what the client gets. `message` replaces Bedrock's text where that must not be shown."""
-
-    status: int
-    error_type: str
-    fault: Fault
-    message: str = ""
-
-
-_ADMIN = "Ask your administrator to check the Bedrock key of this access key."
-_ANSWERS: Mapping[Kind, _Answer] = MappingProxyType(
-    {
-        Kind.THROTTLED: _Answer(429, "rate_limit_error", Fault.BEDROCK_THROTTLED),
-        Kind.QUOTA_DAY: _Answer(429, "rate_limit_error", Fault.BEDROCK_QUOTA),
-        Kind.OVERLOADED: _Answer(529, "overloaded_error", Fault.BEDROCK_OVERLOADED),
-        Kind.INTERNAL: _Answer(500, "api_error", Fault.BEDROCK_ERROR),
-        Kind.TIMEOUT: _Answer(504, "timeout_error", Fault.BEDROCK_TIMEOUT),
-        Kind.AUTH: _Answer(
-            529, "overloaded_error", Fault.BEDROCK_AUTH, f"claude-code-proxy: Amazon Bedrock refused its key. {_ADMIN}"
-        ),
-        Kind.NOT_ENTITLED: _Answer(
-            529, "overloaded_error", Fault.BEDROCK_AUTH, f"claude-code-proxy: Amazon Bedrock denied this model. {_ADMIN}"
-        ),
-        Kind.INVALID_IDENTIFIER: _Answer(404, "not_found_error", Fault.BEDROCK_UNSUPPORTED),
-        Kind.ON_DEMAND: _Answer(404, "not_found_error", Fault.BEDROCK_UNSUPPORTED),
-        Kind.USE_CASE_FORM: _Answer(400, "invalid_request_error", Fault.BEDROCK_UNSUPPORTED),
-        Kind.DATA_RETENTION: _Answer(400, "invalid_request_error", Fault.BEDROCK_UNSUPPORTED),
-        Kind.TOO_LONG: _Answer(400, "invalid_request_error", Fault.REJECTED),
-        Kind.TOO_LARGE: _Answer(413, "request_too_large", Fault.BEDROCK_UNSUPPORTED),
-        Kind.THINKING: _Answer(400, "invalid_request_error", Fault.BEDROCK_UNSUPPORTED),
-        Kind.BETA_OR_FIELD: _Answer(400, "invalid_request_error", Fault.BEDROCK_UNSUPPORTED),
-        Kind.VALIDATION: _Answer(400, "invalid_request_error", Fault.BEDROCK_UNSUPPORTED),
-    }
-)
-
-
-def fault_of(kind: Kind) -> Fault:
-    """The routing fault that a kind counts as (SPEC section 4)."""
-    return _ANSWERS[kind].fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +75,7 @@ _RULES = (
         " missingauthenticationtoken incompletesignature invalidsignature",
         (401,),
     ),
-    _rule(Kind.AUTH, statuses=(403,), words=r"api key|bearer ?token|security token|authorization header|authentication"),
+    _rule(Kind.AUTH, "accessdenied", (403,), r"api key|bearer ?token|security token|authorization header|authentication"),
     _rule(Kind.NOT_ENTITLED, "accessdenied mpagreementbeingcreated permission_error", (403,)),
     _rule(Kind.QUOTA_DAY, "servicequotaexceeded"),
     _rule(Kind.QUOTA_DAY, "throttling rate_limit_error", (429,), r"per day|daily"),
@@ -167,23 +104,19 @@ _OVERLOADED_ORIGINS = frozenset((429, 503, 529))
 
 def from_http(status: int, headers: Mapping[str, str], body: bytes) -> BedrockFault:
     """An HTTP answer that is not a message, of any status. `headers` have lower-case names. Never raises."""
-    outer = _object(body)
-    name = headers.get("x-amzn-errortype") or _text(outer, "__type", "code", "Code")
-    inner = outer.get("error")
-    if outer.get("type") == "error" and isinstance(inner, dict):
-        name = _text(inner, "type") or name
-        outer = inner
-    message = _text(outer, "message", "Message", "errorMessage") or headers.get("x-amzn-errormessage", "")
-    return _fault(name, status, message, outer)
+    name, said, wrapped = _unwrapped(body)
+    typed = headers.get("x-amzn-errortype", "")
+    message = _text(said, *_MESSAGE_KEYS) or headers.get("x-amzn-errormessage", "")
+    return _fault(name if name and (wrapped or not typed) else typed, status, message, said)
 
 
 def from_frame(headers: Mapping[str, Any], payload: bytes, *, first_frame: bool = False) -> BedrockFault:
     """An exception or error frame, or an event frame that carries an exception's name. Never raises."""
-    body = _object(payload)
+    inner, said, wrapped = _unwrapped(payload)
     names = (headers.get(key) for key in (":exception-type", ":error-code", ":event-type"))
-    name = next((str(name) for name in names if name), "")
-    message = _text(body, "message", "Message") or str(headers.get(":error-message", ""))
-    return _streamed(_fault(name, 0, message, body), first_frame)
+    name = inner if wrapped and inner else next((str(name) for name in names if name), "")
+    message = _text(said, *_MESSAGE_KEYS) or str(headers.get(":error-message", ""))
+    return _streamed(_fault(name, 0, message, said), first_frame)
 
 
 def from_event(event: Mapping[str, Any], *, first_frame: bool = False) -> BedrockFault:
@@ -193,9 +126,21 @@ def from_event(event: Mapping[str, Any], *, first_frame: bool = False) -> Bedroc
     return _streamed(_fault(_text(inner, "type"), 0, _text(inner, "message"), inner), first_frame)
 
 
+_MESSAGE_KEYS = ("message", "Message", "errorMessage")
+
+
+def _unwrapped(body: bytes) -> tuple[str, dict[str, Any], bool]:
+    """Type and fields of an error; whether they were in Anthropic's envelope or in the wrapping of unknown operations."""
+    outer = _object(body)
+    inner = outer.get("error") if outer.get("type") == "error" else outer.get("Output")
+    if isinstance(inner, dict):
+        return _text(inner, "type", "__type"), inner, True
+    return _text(outer, "__type", "code", "Code"), outer, False
+
+
 def _streamed(fault: BedrockFault, first_frame: bool) -> BedrockFault:
     fault.first_frame = first_frame
-    if not first_frame and fault.kind is Kind.THROTTLED:
+    if not first_frame and fault.kind in (Kind.THROTTLED, Kind.QUOTA_DAY):
         # In mid-stream a rate limit reads like the developer's own limit; what happened is that capacity ran out.
         fault.status, fault.error_type = 529, "overloaded_error"
     return fault
@@ -215,24 +160,6 @@ def _fault(raw_type: str, status: int, message: str, body: Mapping[str, Any]) ->
 def _short_name(raw_type: str) -> str:
     """`ThrottlingException:http://...` and `com.amazon#ThrottlingException` are both `ThrottlingException`."""
     return raw_type.partition(":")[0].rpartition("#")[2].strip()[:80]
-
-
-def _client_words(kind: Kind, detail: str) -> str:
-    if kind is Kind.TOO_LONG and not re.search(r"exceed context limit", detail):
-        # Claude Code compacts on this wording.
-        found = re.search(r"prompt is too long.*", detail, re.DOTALL)
-        return found[0] if found else f"prompt is too long: {detail or 'the model refused its length'}"
-    return detail or _SILENT.get(kind, "Amazon Bedrock refused the request without saying why.")
-
-
-_SILENT: Mapping[Kind, str] = MappingProxyType(
-    {
-        Kind.THROTTLED: "Too many requests, please wait before trying again.",
-        Kind.OVERLOADED: "Overloaded",
-        Kind.INTERNAL: "Internal server error",
-        Kind.TIMEOUT: "Request timed out",
-    }
-)
 
 
 # What a 400 names.

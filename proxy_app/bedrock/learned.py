@@ -51,7 +51,7 @@ def corrective(fault: BedrockFault, sent: Repaired, learned: Learned) -> Learned
     Only what was sent can be dropped: a name that the refused body did not hold is no lesson.
     """
     if fault.kind is Kind.THINKING:
-        return _once(learned, THINKING, {("field", THINKING_BLOCKS)} if sent.uses(THINKING_BLOCKS) else set())
+        return _once(learned, THINKING, {("field", THINKING_BLOCKS)} if sent.has_thinking_to_strip else set())
     if fault.kind is not Kind.BETA_OR_FIELD:
         return None
     offenders = set(named_offenders(fault.detail))

@@ -45,6 +45,10 @@ class Repaired:
     def betas(self) -> tuple[str, ...]:
         return tuple(self.body.get("anthropic_beta", ()))
 
+    @property
+    def has_thinking_to_strip(self) -> bool:
+        return strip_thinking(self.body) is not self.body
+
     def uses(self, feature: str) -> bool:
         return flags.holds(self.body, feature)
 

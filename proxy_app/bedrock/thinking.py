@@ -42,28 +42,28 @@ def settle_thinking(draft: Draft) -> None:
 def settle_thinking_blocks(draft: Draft) -> None:
     """Strips the conversation's thinking where the model has none, or where it was found to be refused."""
     if not draft.allows("messages.thinking"):
-        stripped = strip_thinking(draft.body)
+        budgeted = ("enabled",) if draft.allows("thinking.adaptive") else ("enabled", "adaptive")  # what becomes a budget
+        stripped = strip_thinking(draft.body, budgeted)
         if stripped is not draft.body:
             draft.body = dict(stripped)
             draft.note("stripped thinking blocks")
 
 
-def strip_thinking(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same request without any thinking block; the very same object when it holds none.
+def strip_thinking(body: Mapping[str, Any], budgeted: tuple[str, ...] = ("enabled",)) -> Mapping[str, Any]:
+    """The same request without any thinking block; the very same object when there is nothing to take out.
 
-    `thinking` goes too where the API insists on a thinking block before the tool calls of the running turn. Never changes
-    its argument. Used for both upstreams.
+    In the modes `budgeted` the API insists on a thinking block before the tool calls of the running turn, so `thinking` goes
+    too where that turn calls tools, also when its block was lost before. Never changes its argument. For both upstreams.
     """
     messages = body.get("messages")
     if not isinstance(messages, list):
         return body
     stripped = [_without_thinking(message) for message in messages]
-    if all(now is before for now, before in zip(stripped, messages, strict=True)):
-        return body
-    result = {**body, "messages": stripped}
+    is_changed = any(now is not before for now, before in zip(stripped, messages, strict=True))
+    result = {**body, "messages": stripped} if is_changed else body
     thinking = body.get("thinking")
-    if isinstance(thinking, dict) and thinking.get("type") == "enabled" and _calls_tools_last(stripped):
-        del result["thinking"]
+    if isinstance(thinking, dict) and thinking.get("type") in budgeted and _calls_tools_last(stripped):
+        result = {name: value for name, value in result.items() if name != "thinking"}
         _drop_thinking_edits(result)
     return result
 

@@ -2,12 +2,14 @@
 
 A frame holds one event of the Messages API as base64 of its JSON; those bytes are sent on as they are. Only three events
 are looked into: `message_start` (for its usage, and a `ping` goes right after it), `message_delta` (usage that Bedrock put
-elsewhere is merged in) and `message_stop` (AWS's own metrics are taken out). Knows no HTTP. Invariant: any split of the
-same bytes gives the same events, and bad bytes give one `WireError`, never a hang.
+elsewhere is merged in: the largest of each count, as the meter counts) and `message_stop`. AWS's own metrics are taken out
+wherever they are. Knows no HTTP. Invariant: any split of the same bytes gives the same events, and bad bytes give one
+`WireError`, never a hang.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from binascii import a2b_base64
 from collections.abc import Mapping
@@ -19,19 +21,23 @@ from botocore.eventstream import EventStreamBuffer, ParserError
 
 from proxy_app.bedrock.errors import BedrockFault, from_event, from_frame
 from proxy_app.bedrock.repair import serialise
+from proxy_app.bedrock.usage import (
+    METRICS,
+    counts_of_headers,
+    counts_of_metrics,
+    counts_of_stop,
+    largest,
+    usage_of,
+    with_counts,
+    with_split,
+    without_metrics,
+)
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
-METRICS = "amazon-bedrock-invocationMetrics"
+_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")  # what can stand in an `event:` line; unknown names pass
+_NAMED_FIRST = re.compile(rb'\{"type":"([A-Za-z0-9_.:-]{1,100})"')
 _METRICS_BYTES = METRICS.encode()
-_HEAD = b'{"type":"'
 _LOOKED_INTO = frozenset(("message_start", "message_delta", "message_stop", "error"))
-# Where the four counts are, in the order in which a client's `message_delta` has them, and AWS's names for them.
-_COUNTS = {
-    "input_tokens": "inputTokenCount",
-    "cache_creation_input_tokens": "cacheWriteInputTokenCount",
-    "cache_read_input_tokens": "cacheReadInputTokenCount",
-    "output_tokens": "outputTokenCount",
-}
 
 
 class WireError(Exception):
@@ -87,8 +93,8 @@ class StreamTranslator:
     """Server-sent events out of event-stream bytes, for one answer.
 
     Raises WireError for bytes that are no event stream, BedrockFault when Bedrock says that it failed; both carry in
-    `before` what was translated in the same feed. A `message_delta` whose counts are not complete is held back until the
-    next event, because Bedrock may give them with `message_stop`.
+    `before` what was translated in the same feed. A `message_delta` is held back until the next event, because Bedrock may
+    give counts with `message_stop`, which follows at once.
     """
 
     def __init__(self) -> None:
@@ -136,7 +142,7 @@ class StreamTranslator:
             self._fail(WireError("a chunk holds no event"), out)
         name, raw = event
         if name not in _LOOKED_INTO:
-            out.append(self._release() + _sse(name, raw))
+            out.append(self._release() + _sse(name, _bare_bytes(raw)))
             return
         parsed = _object(raw)
         if parsed is None:
@@ -156,25 +162,24 @@ class StreamTranslator:
 
     def _message_start(self, raw: bytes, parsed: dict[str, Any]) -> bytes:
         message = parsed.get("message")
-        self._usage = _usage(message) if isinstance(message, dict) else {}
-        return self._release() + _sse("message_start", raw) + PING
+        self._usage = usage_of(message) if isinstance(message, dict) else {}
+        return self._release() + _sse("message_start", _bare_bytes(raw)) + PING
 
     def _message_delta(self, raw: bytes, parsed: dict[str, Any]) -> bytes:
         before = self._release()
-        merged = _with_counts(parsed, self._usage)
-        if all(name in _usage(merged) for name in _COUNTS):
-            return before + _sse("message_delta", raw if merged is parsed else serialise(merged))
+        merged = with_counts(without_metrics(parsed), self._usage)
+        self._usage = {**self._usage, **usage_of(merged)}
         self._held = _Held(merged, raw if merged is parsed else None)
         return before
 
     def _message_stop(self, raw: bytes, parsed: dict[str, Any]) -> bytes:
         self._ended = True
         if self._held is not None:
-            merged = _with_counts(self._held.event, _stop_counts(parsed))
-            self._held = self._held if merged is self._held.event else _Held(merged)
-        if METRICS in parsed:
-            raw = serialise({name: value for name, value in parsed.items() if name != METRICS})
-        return self._release() + _sse("message_stop", raw)
+            event = self._held.event
+            merged = with_split(with_counts(event, counts_of_stop(parsed)), usage_of(parsed), self._usage)
+            self._held = self._held if merged is event else _Held(merged)
+        bare = without_metrics(parsed)
+        return self._release() + _sse("message_stop", raw if bare is parsed else serialise(bare))
 
     def _release(self) -> bytes:
         held, self._held = self._held, None
@@ -191,18 +196,18 @@ class _Held:
     raw: bytes | None = None
 
 
-def as_message(raw: bytes) -> bytes:
-    """A non-streamed answer without AWS's metrics; the very same bytes when there are none. Never raises."""
-    value = _object(raw) if _METRICS_BYTES in raw else None
-    if value is None or METRICS not in value:
-        return raw
-    return serialise({name: part for name, part in value.items() if name != METRICS})
+def as_message(raw: bytes, headers: Mapping[str, str]) -> bytes | None:
+    """A non-streamed answer: without AWS's metrics, and with the counts that only these or the headers have.
 
-
-def is_message(raw: bytes) -> bool:
-    """Whether a 200 holds a message: AWS answers unknown operations with 200 too."""
+    The very same bytes when there is nothing to mend; None when it is no message (AWS answers unknown operations with a 200
+    too). `headers` have lower-case names. Never raises.
+    """
     value = _object(raw)
-    return value is not None and value.get("type") == "message"
+    if value is None or value.get("type") != "message":
+        return None
+    usage = {**counts_of_headers(headers), **usage_of(value)}
+    mended = with_counts(without_metrics(value), largest(usage, counts_of_metrics(value)))
+    return raw if mended is value else serialise(mended)
 
 
 def _is_exception(headers: Mapping[str, Any]) -> bool:
@@ -218,12 +223,12 @@ def _decoded(payload: bytes) -> tuple[str, bytes] | None:
     except (KeyError, TypeError, ValueError):
         return None
     one_line = b"\n" not in raw and b"\r" not in raw
-    if one_line and raw.startswith(_HEAD):
-        name = raw[len(_HEAD) : raw.find(b'"', len(_HEAD))].decode("ascii", "replace")
-        return (name, raw) if name.isidentifier() else None
+    first = _NAMED_FIRST.match(raw) if one_line else None
+    if first is not None:
+        return first[1].decode("ascii"), raw
     parsed = _object(raw) or {}
     said = parsed.get("type")
-    if not isinstance(said, str) or not said.isidentifier():
+    if not isinstance(said, str) or _NAME.fullmatch(said) is None:
         return None
     return said, raw if one_line else serialise(parsed)
 
@@ -240,20 +245,9 @@ def _sse(name: str, raw: bytes) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (name.encode(), raw)
 
 
-def _usage(holder: Mapping[str, Any]) -> dict[str, Any]:
-    usage = holder.get("usage")
-    return usage if isinstance(usage, dict) else {}
-
-
-def _with_counts(event: dict[str, Any], counts: Mapping[str, Any]) -> dict[str, Any]:
-    """The event with the counts that its own usage does not have; the same object when there is nothing to add."""
-    usage = _usage(event)
-    missing = {name: counts[name] for name in _COUNTS if name not in usage and isinstance(counts.get(name), int)}
-    return {**event, "usage": {**usage, **missing}} if missing else event
-
-
-def _stop_counts(event: Mapping[str, Any]) -> dict[str, Any]:
-    """What `message_stop` says of usage: in Anthropic's names, else in AWS's metrics."""
-    metrics = event.get(METRICS)
-    of_metrics = {name: metrics.get(aws) for name, aws in _COUNTS.items()} if isinstance(metrics, dict) else {}
-    return {**of_metrics, **_usage(event)}
+def _bare_bytes(raw: bytes) -> bytes:
+    """Bytes of an event; the very same ones when there is nothing to take out."""
+    value = _object(raw) if _METRICS_BYTES in raw else None
+    if value is None or (bare := without_metrics(value)) is value:
+        return raw
+    return serialise(bare)

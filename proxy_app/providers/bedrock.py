@@ -16,30 +16,30 @@ from core.types import BedrockKey, ProviderName
 from proxy_app.bedrock.capabilities import Capabilities
 from proxy_app.bedrock.errors import BedrockFault, Kind, fault_of, from_http
 from proxy_app.bedrock.learned import Learned, corrective
-from proxy_app.bedrock.models import ModelCatalogue, Models, Route, path_segment
+from proxy_app.bedrock.models import ModelCatalogue, Models, path_segment
 from proxy_app.bedrock.repair import CannotServe, Repaired, repair, serialise
 from proxy_app.bedrock.wire import StreamTranslator, WireError, as_message
 from proxy_app.call import BytesBody, Call, Endpoint, Reply
 from proxy_app.circuits import CircuitName, Circuits, Pass, Refused
 from proxy_app.errors import upstream_error_reply
 from proxy_app.faults import Fault, NotAsked, UpstreamError
+from proxy_app.providers.bedrock_refusals import (
+    KeyRefused,
+    Refusal,
+    another_id_may_serve,
+    another_key_may_serve,
+    trouble_of,
+)
 from proxy_app.providers.bedrock_winners import Winners, may_try
 from proxy_app.providers.bedrock_wire import BedrockBody, BedrockEndpoint, BedrockLimits, begin, read_whole
 from proxy_app.upstream_http import BodyBroken, ConnectFailed, NoAnswer, UpstreamAnswer
 from proxy_app.upstream_socket import Expired
 
 _MAX_BODY_BYTES = 20 * 1000 * 1000
-_NEXT_MODEL_ID = frozenset({Kind.THROTTLED, Kind.QUOTA_DAY, Kind.INVALID_IDENTIFIER, Kind.ON_DEMAND, Kind.NOT_ENTITLED})
-_NEXT_KEY = _NEXT_MODEL_ID | {
-    Kind.AUTH, Kind.OVERLOADED, Kind.INTERNAL, Kind.USE_CASE_FORM, Kind.DATA_RETENTION,
-}  # fmt: skip
-_FOR_ADMINS = frozenset({Kind.AUTH, Kind.NOT_ENTITLED, Kind.USE_CASE_FORM, Kind.DATA_RETENTION})
-_MOST_REMEMBERED = 10_000
 _LONGEST_SHOWN = 120
 _DAY_S = 86_400.0
 
 _Admit = Callable[[CircuitName], Pass | Refused]
-KeyRefused = Callable[[str, BedrockFault, bool], None]
 
 
 @dataclass(slots=True)
@@ -59,8 +59,7 @@ class _Attempt:
 class BedrockProvider:
     """See `proxy_app.providers.Provider`.
 
-    `key_refused(key id, fault, unusable)` hears of what an administrator must mend; it must not block. `unusable`: AWS
-    refused the key itself, or all that it was asked for so far.
+    `key_refused` hears of what an administrator must mend; it must not block.
     """
 
     name = ProviderName.BEDROCK
@@ -82,7 +81,6 @@ class BedrockProvider:
         self._clock, self._wall = clocks
         self._key_refused = key_refused
         self._winners = Winners(self._clock)
-        self._proven: set[str] = set()
 
     def serves(self, call: Call) -> bool:
         return call.endpoint is Endpoint.MESSAGES and bool(call.grant.usable_bedrock_keys)
@@ -116,7 +114,7 @@ class BedrockProvider:
 
     def _try_key(self, attempt: _Attempt, key: BedrockKey, admit: _Admit) -> Reply | None:
         """None when another key may do better; `attempt.last` then says why this one did not."""
-        refusals: list[BedrockFault] = []
+        refusals: list[Refusal] = []
         routes = attempt.models.routes(attempt.call.asked.model, key)
         ordered = self._winners.ordered(key.id, routes)
         for route in ordered:
@@ -133,9 +131,9 @@ class BedrockProvider:
             try:
                 reply = self._with_corrections(attempt, key, model_id)
             except BedrockFault as error:
-                refusals.append(error)
-                self._note(attempt, admitted, model_id, error)
-                if not _another_id_may_serve(error, model_id):
+                refusals.append(Refusal(model_id, error))
+                self._note(attempt, admitted, refusals[-1])
+                if not another_id_may_serve(refusals[-1]):
                     break
             except UpstreamError as error:
                 admitted.failed(error.fault)
@@ -149,31 +147,29 @@ class BedrockProvider:
             else:
                 admitted.succeeded()
                 self._winners.remember(key.id, routes, route, refusals)
-                self._note_served(attempt, key, route)
+                if route.instead:
+                    attempt.notes.append(f"bedrock:instead({route.instead})")
                 return reply
         self._conclude(attempt, key, refusals)
         return None
 
-    def _note(self, attempt: _Attempt, admitted: Pass, model_id: str, error: BedrockFault) -> None:
-        fault = fault_of(error.kind)
+    def _note(self, attempt: _Attempt, admitted: Pass, refusal: Refusal) -> None:
+        error, fault = refusal.fault, fault_of(refusal.kind)
         admitted.failed(fault, self._next_midnight() if error.kind is Kind.QUOTA_DAY else None)
-        attempt.notes.append(f"bedrock:{error.kind.value}({model_id})")
+        attempt.notes.append(f"bedrock:{error.kind.value}({refusal.model_id})")
         answer = upstream_error_reply(error.status, error.error_type, error.message, attempt.call.request_id)
-        attempt.last = UpstreamError(fault, error.kind.value, answer=replace(answer, provider=ProviderName.BEDROCK, fault=fault))
+        answer = replace(answer, headers=(*answer.headers, *error.headers), provider=ProviderName.BEDROCK, fault=fault)
+        attempt.last = UpstreamError(fault, error.kind.value, answer=answer)
 
-    def _conclude(self, attempt: _Attempt, key: BedrockKey, refusals: list[BedrockFault]) -> None:
-        """This key did not serve. Tell administrators what they must mend; raise when no other key could change it.
-
-        A 403 about one model does not make a key unusable that was seen serving another.
-        """
+    def _conclude(self, attempt: _Attempt, key: BedrockKey, refusals: list[Refusal]) -> None:
+        """This key did not serve. Tell administrators what they must mend; raise when no other key could change it."""
         if not refusals:
             return
-        final = refusals[-1]
-        if final.kind in _FOR_ADMINS:
-            is_refused = final.kind is Kind.AUTH or (final.kind is Kind.NOT_ENTITLED and key.id not in self._proven)
-            self._key_refused(key.id, final, is_refused)
-        if final.kind not in _NEXT_KEY and attempt.last is not None:
-            raise attempt.last from final
+        trouble = trouble_of(key.id, refusals)
+        if trouble is not None:
+            self._key_refused(trouble)
+        if not another_key_may_serve(refusals[-1]) and attempt.last is not None:
+            raise attempt.last from refusals[-1].fault
 
     def _with_corrections(self, attempt: _Attempt, key: BedrockKey, model_id: str) -> Reply:
         """Send; on a 400 that names what it dislikes, drop that and send once more, at most once per class."""
@@ -220,12 +216,14 @@ class BedrockProvider:
 
     def _committed(self, call: Call, answer: UpstreamAnswer, model_id: str, deadline: float) -> Reply:
         try:
-            if answer.status != 200 or ("json" in answer.header("content-type") and call.asked.stream):
-                status = 502 if answer.status == 200 else answer.status  # JSON instead of frames: AWS's own mistake, not a 400
-                raise from_http(status, _lower(answer), read_whole(answer, deadline))
-            if call.asked.stream:
+            if answer.status != 200:
+                raise from_http(answer.status, _lower(answer), read_whole(answer, deadline))
+            if call.asked.stream and "json" not in answer.header("content-type"):
                 return self._stream(call, answer, model_id, deadline)
-            message = as_message(read_whole(answer, deadline))
+            body = read_whole(answer, deadline)
+            message = None if call.asked.stream else as_message(body, _lower(answer))
+            if message is None:  # a 200 that answers nothing is AWS's own mistake, whatever it says
+                raise from_http(502, _lower(answer), body)
             answer.close()
         except BaseException:
             answer.close()
@@ -248,13 +246,6 @@ class BedrockProvider:
         """Unix seconds; Bedrock's daily quotas are given anew at midnight UTC."""
         return (self._wall() // _DAY_S + 1) * _DAY_S
 
-    def _note_served(self, attempt: _Attempt, key: BedrockKey, route: Route) -> None:
-        if route.instead:
-            attempt.notes.append(f"bedrock:instead({route.instead})")
-        if len(self._proven) >= _MOST_REMEMBERED:
-            self._proven.clear()
-        self._proven.add(key.id)
-
 
 def _no_model(attempt: _Attempt) -> UpstreamError:
     """Told as it is, also to the client: another request for this model would fare no better."""
@@ -273,11 +264,6 @@ def _payload(repaired: Repaired) -> bytes:
     if len(payload) > _MAX_BODY_BYTES:
         raise UpstreamError(Fault.BEDROCK_UNSUPPORTED, "over Bedrock's 20 MB", wire=(413, "request_too_large"))
     return payload
-
-
-def _another_id_may_serve(error: BedrockFault, model_id: str) -> bool:
-    """A 403 on a `global.` profile may be the account's policy against leaving the geography: the next id tells."""
-    return error.kind in _NEXT_MODEL_ID or (error.kind is Kind.AUTH and model_id.startswith("global."))
 
 
 def _betas(call: Call) -> tuple[str, ...]:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from core.cache import Cache
-from proxy_app.bedrock.errors import BedrockFault, Kind
+from proxy_app.bedrock.errors import Kind
 from proxy_app.bedrock.models import Route
+from proxy_app.providers.bedrock_refusals import LASTING, Refusal, will_be_the_same
 
-LASTING = frozenset({Kind.INVALID_IDENTIFIER, Kind.ON_DEMAND, Kind.NOT_ENTITLED, Kind.AUTH})
 _UNKNOWN = frozenset({Kind.INVALID_IDENTIFIER, Kind.ON_DEMAND})
 _REMEMBERED_S = 86_400.0
 _MOST_REMEMBERED = 10_000
@@ -33,13 +33,13 @@ class Winners:
             return routes
         return tuple(sorted(routes, key=lambda route: (route is not found, route.instead != found.instead)))
 
-    def remember(self, key_id: str, routes: tuple[Route, ...], winner: Route, refusals: Sequence[BedrockFault]) -> None:
+    def remember(self, key_id: str, routes: tuple[Route, ...], winner: Route, refusals: Sequence[Refusal]) -> None:
         """`routes` as the catalogue gave them. A throttled profile is the first choice again (`global.` costs less)."""
-        if any(refusal.kind in LASTING for refusal in refusals):
+        if will_be_the_same(refusals):
             self._winners.put((key_id, routes[0].id), winner.id, _REMEMBERED_S)
 
 
-def may_try(route: Route, ordered: tuple[Route, ...], refusals: Sequence[BedrockFault]) -> bool:
+def may_try(route: Route, ordered: tuple[Route, ...], refusals: Sequence[Refusal]) -> bool:
     """Another model stands in only for one that Bedrock does not know: every id of it refused for good, one as no id at all."""
     if not route.instead or ordered[0].instead:
         return True

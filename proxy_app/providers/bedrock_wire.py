@@ -1,4 +1,8 @@
-"""Bedrock's HTTP: the request as AWS wants it, and its answer's bytes as Anthropic's events."""
+"""Bedrock's HTTP: the request as AWS wants it, and its answer's bytes as Anthropic's events.
+
+Knows deadlines and pings; refuses to know keys, model ids and what a fault leads to. Invariant: what leaves here are whole
+events, and a stream that broke says so by `StreamBroken`.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +85,7 @@ def begin(answer: UpstreamAnswer, translator: StreamTranslator, deadline: float)
 
 
 class BedrockBody:
-    """Frames into events as they arrive, a ping into every long silence. See `proxy_app.call.Body`."""
+    """Frames into events as they arrive, a ping into every silence that the client would hear. See `proxy_app.call.Body`."""
 
     __slots__ = ("_answer", "_begun", "_clock", "_limits", "_translator")
 
@@ -103,21 +107,24 @@ class BedrockBody:
         yield self._begun.seen
         if self._begun.broken is not None:
             raise _broken(self._begun.broken)
-        last_heard = self._clock()
+        heard = spoken = self._clock()
         while True:
             try:
-                received = self._answer.read(min(self._clock() + self._limits.ping_s, last_heard + self._limits.silence_s))
+                received = self._answer.read(min(spoken + self._limits.ping_s, heard + self._limits.silence_s))
             except Expired:
-                if self._clock() >= last_heard + self._limits.silence_s:
+                if self._clock() >= heard + self._limits.silence_s:
                     raise StreamBroken(Fault.STREAM_BROKEN, "Bedrock fell silent") from None
                 yield PING
+                spoken = self._clock()
                 continue
             except BodyBroken as error:
                 raise StreamBroken(Fault.STREAM_BROKEN, str(error)) from error
             except Severed:
                 raise StreamBroken(Fault.CLIENT_GONE, "severed") from None
-            last_heard = self._clock()
-            yield from self._translated(received)
+            for events in self._translated(received):
+                yield events
+                spoken = self._clock()
+            heard = self._clock()  # only now: a client that is slow to read is not Bedrock's silence
             if not received:
                 break
         if not self._translator.ended:

@@ -18,7 +18,8 @@ _ACCOUNT_CLAIMS = frozenset({"", "five_hour", "seven_day"})
 _WINDOWS = ("5h", "7d")
 _ENTITLEMENT = re.compile(r"extra usage is required|usage credits (are )?required|long context (requests|beta)", re.IGNORECASE)
 _THINKING = re.compile(
-    r"signature.{0,40}thinking|thinking.{0,60}(signature|bound|cannot be modified)|block is bound", re.IGNORECASE
+    r"signature.{0,40}thinking|thinking.{0,60}(signature|bound|cannot be modified)|block is bound|expected .?thinking",
+    re.IGNORECASE,
 )
 
 
@@ -69,7 +70,7 @@ def error_type_of(body: bytes) -> str:
 
 
 def names_thinking(body: bytes) -> bool:
-    """Whether a 400 complains about a thinking block's signature or binding."""
+    """Whether a 400 complains about a thinking block: its signature, its binding, or that a running turn lacks it."""
     return bool(_THINKING.search(str(_error_of(body).get("message") or "")))
 
 

@@ -92,3 +92,22 @@ def test_an_unhealthy_bedrock_key_is_news_only_once(office: Office) -> None:
     assert mark() is False
     assert office.revision() == after
     assert len(office.database.read(lambda c: bedrock_keys.find_bedrock_key(c, key_id)).health_reason) == 500
+
+
+def test_reasons_of_a_limited_bedrock_key_gather_once_a_model_and_take_it_out_of_nothing(office: Office) -> None:
+    key_id = office.attach(office.add("ann"))
+
+    def limit(reason: str) -> bool:
+        return office.database.run(lambda c: bedrock_keys.mark_bedrock_key_limited(c, key_id, reason, NOW))
+
+    told = [limit(reason) for reason in ("us.opus: denied", "us.opus: denied again", "us.fable: no form", "us.odd: " + "x" * 500)]
+    found = office.database.read(lambda c: bedrock_keys.find_bedrock_key(c, key_id))
+    assert told == [True, False, True, False]
+    assert (found.key.health, found.health_reason) == (KeyHealth.LIMITED, "us.opus: denied; us.fable: no form")
+
+
+def test_an_unhealthy_bedrock_key_stays_unhealthy_when_a_model_is_denied_too(office: Office) -> None:
+    key_id = office.attach(office.add("ann"))
+    office.database.run(lambda c: bedrock_keys.mark_bedrock_key_unhealthy(c, key_id, "expired", NOW))
+    assert office.database.run(lambda c: bedrock_keys.mark_bedrock_key_limited(c, key_id, "us.opus: denied", NOW)) is False
+    assert office.database.read(lambda c: bedrock_keys.find_bedrock_key(c, key_id)).key.health is KeyHealth.UNHEALTHY

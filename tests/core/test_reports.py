@@ -232,3 +232,10 @@ def test_of_very_many_circuits_a_hundred_are_shown_and_all_are_counted(office: O
     found = seen(office).circuits
 
     assert (len(found.lines), found.total) == (100, 130)
+
+
+def test_a_limited_bedrock_key_is_shown_with_the_models_it_is_denied(office: Office) -> None:
+    key_id = office.attach(office.add("first"))
+    office.database.run(lambda c: bedrock_keys.mark_bedrock_key_limited(c, key_id, "us.opus: no access", NOW))
+    (key,) = seen(office).users.lines[0].bedrock_keys
+    assert (key.health, key.reason) == ("limited", "us.opus: no access")

@@ -151,16 +151,21 @@ def test_a_key_that_aws_refuses_is_marked_unhealthy_and_used_no_more(stack: Any,
 
 
 @STREAMS
-@pytest.mark.parametrize("fault", ["http_401", "http_403", "access_denied"])
+@pytest.mark.parametrize(
+    ("fault", "health"),
+    [("http_401", KeyHealth.UNHEALTHY), ("http_403", KeyHealth.LIMITED), ("access_denied", KeyHealth.LIMITED)],
+)
 @pytest.mark.parametrize("strategy", ["bedrock_only", "plan_first"])
-def test_bedrocks_401_and_403_never_reach_the_client(stack: Any, stream: bool, fault: str, strategy: str) -> None:
+def test_bedrocks_401_and_403_never_reach_the_client(
+    stack: Any, stream: bool, fault: str, health: KeyHealth, strategy: str
+) -> None:
     developer = stack.developer(strategy, bedrock="")
     key = _attach(stack, developer, FIRST)
     stack.anthropic.fault("overloaded")
     stack.bedrock.fault(fault)
     answer = ask(developer, stream=stream)
     assert (answer.status, answer.error_type) == (529, "overloaded_error")
-    assert await_true(lambda: _health(stack, key) is KeyHealth.UNHEALTHY)
+    assert await_true(lambda: _health(stack, key) is health)
     assert _told(stack, key) != []
 
 
@@ -200,15 +205,43 @@ def test_an_account_without_global_profiles_uses_the_next_and_remembers_it(stack
 
 
 @STREAMS
-def test_one_model_that_is_denied_does_not_take_a_key_out_of_use_that_serves_others(stack: Any, stream: bool) -> None:
+def test_one_model_that_is_denied_takes_no_key_out_of_use_not_even_a_fresh_one(stack: Any, stream: bool) -> None:
     developer = stack.developer("bedrock_only", bedrock="")
     key = _attach(stack, developer, FIRST)
-    assert ask(developer, stream=stream).came_from_bedrock("")
     stack.bedrock.fault("access_denied", match={"model": OPUS})
-    assert ask(developer, stream=stream, model=OPUS).status == 529
-    await_true(lambda: _told(stack, key) == ["not_entitled"])
+    denied = ask(developer, stream=stream, model=OPUS)
+    assert (denied.status, denied.headers["x-should-retry"]) == (529, "false")
+    assert await_true(lambda: _health(stack, key) is KeyHealth.LIMITED)
     assert ask(developer, stream=stream).came_from_bedrock("")
-    assert _health(stack, key) is KeyHealth.UNKNOWN
+    assert _told(stack, key) == ["not_entitled"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "message", "named"),
+    [
+        ("http_404", "Model use case details have not been submitted for this account.", "use_case_form"),
+        ("http_400", "data retention mode 'default' is not available for this model", "data_retention"),
+    ],
+)
+def test_what_the_account_has_not_agreed_to_is_shown_with_the_key(stack: Any, fault: str, message: str, named: str) -> None:
+    developer = stack.developer("bedrock_only", bedrock="")
+    key = _attach(stack, developer, FIRST)
+    stack.bedrock.fault(fault, match={"model": OPUS}, message=message)
+    assert ask(developer, model=OPUS).json["error"]["message"] == message
+    assert await_true(lambda: _health(stack, key) is KeyHealth.LIMITED)
+    [listed] = [each for each in stack.product.cli("bedrock-key", "list") if each["id"] == key]
+    assert (listed["health"], listed["reason"]) == ("limited", f"global.anthropic.{OPUS}: {message}")
+    assert (_told(stack, key), ask(developer).came_from_bedrock("")) == ([named], True)
+
+
+def test_a_denied_model_is_not_asked_for_again_at_once_when_the_plan_has_answered(stack: Any) -> None:
+    developer = stack.developer(bedrock="")
+    _attach(stack, developer, FIRST)
+    stack.anthropic.fault("overloaded")
+    stack.bedrock.fault("access_denied", match={"model": OPUS})
+    answers = [ask(developer, model=OPUS) for _ in range(3)]
+    assert [(each.status, each.provider) for each in answers] == [(529, "plan")] * 3
+    assert len(_asked(stack)) == 2, "each id once"
 
 
 def test_no_secret_of_a_bedrock_key_is_in_the_log(stack: Any) -> None:

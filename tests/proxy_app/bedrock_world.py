@@ -10,12 +10,12 @@ import pytest
 
 from core.model_ids import NewModel
 from core.types import ProviderName
-from proxy_app.bedrock.errors import BedrockFault
 from proxy_app.bedrock.models import load_catalogue
 from proxy_app.call import Reply
 from proxy_app.circuits import CircuitName, Circuits, Refused
 from proxy_app.faults import UpstreamError
 from proxy_app.providers.bedrock import BedrockProvider
+from proxy_app.providers.bedrock_refusals import KeyTrouble
 from proxy_app.providers.bedrock_wire import BedrockEndpoint, BedrockLimits
 from sandbox.frames import chunk_frame
 from tests.proxy_app.scripted import KEY, Clock, Script, ScriptedPool, answer, call, chunk, stream_head
@@ -56,6 +56,7 @@ class World:
     told: list[tuple[str, str, bool]] = field(default_factory=list)
     limits: BedrockLimits = LIMITS
     rows: tuple[NewModel, ...] = ()
+    troubles: list[KeyTrouble] = field(default_factory=list)
     pool: ScriptedPool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,8 +66,9 @@ class World:
         clocks = (self.clock, lambda: NOON)
         self.bedrock = BedrockProvider(endpoint, CATALOGUE.with_rows(self.rows), self.circuits, self.limits, clocks, self._hear)
 
-    def _hear(self, key_id: str, fault: BedrockFault, unusable: bool) -> None:
-        self.told.append((key_id, fault.kind.value, unusable))
+    def _hear(self, trouble: KeyTrouble) -> None:
+        self.told.append((trouble.key_id, trouble.kind.value, trouble.unusable))
+        self.troubles.append(trouble)
 
     def open(self, *scripts: Script, insist: bool = False, **changes: Any) -> Reply:
         self.pool.scripts = [list(script) for script in scripts]

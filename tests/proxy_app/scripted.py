@@ -109,6 +109,12 @@ class Line:
         self._clock = clock
         self.pauses: list[float] = []
 
+    def hold(self, connection: object) -> None:
+        pass
+
+    def release(self) -> None:
+        pass
+
     def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
         self._clock.now += seconds

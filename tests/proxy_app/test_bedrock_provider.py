@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.proxy_app.bedrock_world import (
     THROTTLED,
     US,
     World,
+    frame,
     refusal,
     stream,
 )
@@ -162,19 +164,75 @@ def test_a_key_that_is_accepted_under_another_id_is_not_reported(world: World) -
     assert world.told == []
 
 
-def test_a_denied_model_takes_out_a_key_that_never_served_and_no_other(world: World) -> None:
-    world.fails(refusal(*DENIED), refusal(*DENIED))
-    world.open(SERVED)
-    world.fails(refusal(*DENIED), refusal(*DENIED), body={"model": "claude-opus-5-5", "messages": []})
-    assert world.told == [(KEY.id, "not_entitled", True), (KEY.id, "not_entitled", False)]
+OPUS: dict[str, Any] = {"model": "claude-opus-5-5", "messages": []}
+FORM = (404, "ResourceNotFoundException", "Model use case details have not been submitted for this account 123456789012.")
+RETENTION = (400, "ValidationException", "data retention mode 'default' is not available for this model")
 
 
-@pytest.mark.parametrize("kind", [EXPIRED, DENIED, (401, "UnrecognizedClientException")])
-def test_the_client_sees_neither_a_401_nor_a_403_nor_the_words_of_aws(world: World, kind: Any) -> None:
+def test_a_denied_model_is_told_of_and_takes_no_key_out_of_use(world: World) -> None:
+    world.fails(refusal(*DENIED), refusal(*DENIED), body=OPUS)
+    assert world.open(SERVED).status == 200
+    assert world.told == [(KEY.id, "not_entitled", False)]
+    assert world.troubles[0].reason.startswith("us.anthropic.claude-opus-5-5: words of AWS")
+
+
+def test_a_denied_model_is_not_asked_for_again_until_its_circuit_lets_a_probe_through(world: World) -> None:
+    world.fails(refusal(*DENIED), refusal(*DENIED), body=OPUS)
+    assert isinstance(world.fails(body=OPUS), NotAsked)
+    world.clock.now += 61
+    assert world.open(SERVED, body=OPUS).status == 200
+
+
+@pytest.mark.parametrize(("kind", "named"), [(FORM, "use_case_form"), (RETENTION, "data_retention")])
+def test_what_an_account_has_not_agreed_to_is_told_and_its_other_models_go_on(world: World, kind: Any, named: str) -> None:
+    reply = world.open(refusal(*kind), SERVED, keys=(KEY, OTHER_KEY), body=OPUS)
+    assert reply.bedrock_key_id == OTHER_KEY.id
+    assert world.told == [(KEY.id, named, False)]
+    assert world.open(SERVED).bedrock_key_id == KEY.id
+
+
+def test_a_denial_behind_which_no_id_exists_is_told_all_the_same(world: World) -> None:
+    world.fails(refusal(*DENIED), refusal(400, "ValidationException", "The provided model identifier is invalid."))
+    assert world.told == [(KEY.id, "not_entitled", False)]
+
+
+def test_a_daily_quota_of_one_model_leaves_the_others_of_the_key_in_use(world: World) -> None:
+    day = (429, "ThrottlingException", "Too many tokens per day, please wait before trying again.")
+    world.fails(refusal(*day), refusal(*day), body=OPUS)
+    assert isinstance(world.fails(body=OPUS), NotAsked)
+    assert world.open(SERVED).status == 200
+    assert world.told == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "headers"),
+    [
+        (THROTTLED, {"retry-after": "5", "x-should-retry": "true"}),
+        ((400, "ServiceQuotaExceededException"), {"x-should-retry": "false"}),
+        (DENIED, {"x-should-retry": "false"}),
+        (EXPIRED, {"x-should-retry": "false"}),
+    ],
+)
+def test_a_client_is_told_whether_trying_again_can_help(world: World, kind: Any, headers: dict[str, str]) -> None:
+    error = world.fails(refusal(*kind), refusal(*kind))
+    assert error.answer is not None
+    told = {name: value for name, value in error.answer.headers if name in ("retry-after", "x-should-retry")}
+    assert told == headers
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [
+        (EXPIRED, Fault.BEDROCK_AUTH),
+        (DENIED, Fault.BEDROCK_DENIED),
+        ((401, "UnrecognizedClientException"), Fault.BEDROCK_AUTH),
+    ],
+)
+def test_the_client_sees_neither_a_401_nor_a_403_nor_the_words_of_aws(world: World, kind: Any, fault: Fault) -> None:
     error = world.fails(refusal(*kind), refusal(*kind))
     assert error.answer is not None
     body = b"".join(error.answer.body)
-    assert (error.fault, error.answer.status, b"123456789012" in body) == (Fault.BEDROCK_AUTH, 529, False)
+    assert (error.fault, error.answer.status, b"123456789012" in body) == (fault, 529, False)
 
 
 # --- circuits
@@ -259,7 +317,26 @@ def test_each_kind_of_call_has_its_limit(world: World, changes: dict[str, Any], 
     assert world.pool.deadlines == [1000.0 + limit_s]
 
 
-def test_a_refusal_that_is_json_in_a_200_is_a_refusal(world: World) -> None:
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_a_refusal_that_is_json_in_a_200_is_a_refusal(world: World, is_stream: bool) -> None:
     unknown = orjson.dumps({"Output": {"__type": "com.amazon.coral.service#UnknownOperationException"}, "Version": "1.0"})
-    error = world.fails([answer(200, unknown, "content-type: application/json")], stream=True)
+    error = world.fails([answer(200, unknown, "content-type: application/json")], stream=is_stream)
     assert (error.fault, error.answer is not None) == (Fault.BEDROCK_ERROR, True)
+
+
+def test_an_answer_that_is_not_streamed_gets_the_counts_that_only_its_headers_have(world: World) -> None:
+    message = orjson.dumps({"type": "message", "content": [], "usage": {"output_tokens": 2}})
+    reply = world.open([answer(200, message, "X-Amzn-Bedrock-Input-Token-Count: 7")])
+    assert orjson.loads(b"".join(reply.body))["usage"] == {"input_tokens": 7, "output_tokens": 2}
+
+
+def test_no_ping_comes_while_events_flow_and_one_after_each_silence_that_the_client_hears(world: World) -> None:
+    delta = frame({"type": "content_block_delta", "index": 0})
+    flowing = [step for _ in range(5) for step in (14.0, delta)]
+    halves = [14.0, delta[:9], 14.0, delta[9:]]  # bytes arrive, yet no event is whole: the client hears nothing
+    body = world.open(stream(START, *flowing, *halves), stream=True).body
+    told: list[bytes] = []
+    with pytest.raises(StreamBroken):
+        told.extend(body)
+    names = re.findall(r"event: (\w+)", b"".join(told).decode())
+    assert names == ["message_start", "ping", *["content_block_delta"] * 5, "ping", "content_block_delta"]

@@ -123,6 +123,8 @@ def test_a_body_of_another_shape_names_nothing(body: bytes) -> None:
         "messages.1.content.0: Invalid `signature` in `thinking` block",
         "messages.3.content.0: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified.",
         "thinking block is bound to another conversation",
+        "messages.1.content.0.thinking.signature: Field required",
+        "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`.",
     ],
 )
 def test_a_complaint_about_thinking_is_recognised(message: str) -> None:

@@ -130,6 +130,42 @@ def test_the_bedrock_sdk_reads_a_stream(claude_on_bedrock: sdk.AnthropicBedrock)
     assert text == "Hello from Bedrock, the second upstream of this sandbox."
 
 
+THINKING: Any = {"type": "adaptive", "display": "summarized"}
+BASH: list[Any] = [{"name": "Bash", "description": "Runs a command", "input_schema": {"type": "object"}}]
+ORDER: list[Any] = [{"role": "user", "content": "Please use-tool:Bash:echo 42"}]
+
+
+def test_boto3_reads_thinking_and_a_tool_call_of_a_stream(runtime: Any) -> None:
+    asked = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 300, "messages": ORDER, "tools": BASH, "thinking": THINKING}
+    events = events_of(runtime.invoke_model_with_response_stream(modelId=MODEL, body=json.dumps(asked)))
+    blocks = [event["content_block"] for event in events if event["type"] == "content_block_start"]
+    written = "".join(event["delta"].get("partial_json", "") for event in events if event["type"] == "content_block_delta")
+    assert [block["type"] for block in blocks] == ["thinking", "tool_use"]
+    assert (blocks[1]["id"].startswith("toolu_bdrk_"), json.loads(written)["command"]) == (True, "echo 42")
+
+
+def test_the_bedrock_sdk_reads_thinking_a_tool_call_and_takes_both_back(claude_on_bedrock: sdk.AnthropicBedrock) -> None:
+    common: Any = {"model": MODEL, "max_tokens": 300, "tools": BASH, "thinking": THINKING}
+    with claude_on_bedrock.messages.stream(messages=ORDER, **common) as stream:
+        called = stream.get_final_message()
+    thought, call = called.content
+    assert (called.stop_reason, thought.type, call.type) == ("tool_use", "thinking", "tool_use")
+    result = {"type": "tool_result", "tool_use_id": call.id, "content": "forty-two"}  # type: ignore[union-attr]
+    history = [*ORDER, {"role": "assistant", "content": called.content}, {"role": "user", "content": [result]}]
+    told = claude_on_bedrock.messages.create(messages=history, **common)
+    assert told.content[-1].type == "text"
+    assert "forty-two" in told.content[-1].text
+
+
+def test_the_bedrock_sdk_raises_an_exception_in_mid_stream(claude_on_bedrock: sdk.AnthropicBedrock, bedrock: Sandbox) -> None:
+    bedrock.fault("exception_midstream", times=1, after=4, type="throttlingException")
+    with (
+        pytest.raises(Exception, match=r"throttling|Too many requests|Bad response"),
+        claude_on_bedrock.messages.stream(model=MODEL, max_tokens=300, messages=MESSAGES) as stream,
+    ):
+        stream.until_done()
+
+
 def test_the_sdk_reads_a_message(claude: sdk.Anthropic) -> None:
     message = claude.messages.create(model="claude-opus-5-5", max_tokens=300, messages=MESSAGES)
     assert message.usage.cache_creation_input_tokens

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -66,6 +67,20 @@ def refusal(status: int, name: str, message: str, key: str = "message") -> Bedro
         (400, "ValidationException", "Expected `thinking` or `redacted_thinking`, but found `tool_use`", Kind.THINKING),
         (400, "ValidationException", "messages.0.content.0.thinking.signature: Field required", Kind.THINKING),
         (400, "ValidationException", "messages: at least one message is required", Kind.VALIDATION),
+        (400, "ValidationException", "prompt is too long: 5 tokens > 4 maximum", Kind.TOO_LONG),
+        (
+            400,
+            "ValidationException",
+            "`thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified.",
+            Kind.THINKING,
+        ),
+        (400, "ValidationException", "Invalid `signature`. The block is bound to a different conversation.", Kind.THINKING),
+        (429, "ThrottlingException", "Too many requests per day", Kind.QUOTA_DAY),
+        (403, "InvalidClientTokenId", "", Kind.AUTH),
+        (400, "NotAuthorized", "", Kind.AUTH),
+        (403, "IncompleteSignature", "", Kind.AUTH),
+        (404, "", "", Kind.INVALID_IDENTIFIER),
+        (529, "", "", Kind.OVERLOADED),
         (413, "", "", Kind.TOO_LARGE),
         (200, "UnknownOperationException", "", Kind.INTERNAL),
     ],
@@ -88,9 +103,24 @@ def test_the_message_is_found_in_a_header_of_an_empty_answer() -> None:
     assert from_http(400, {"x-amzn-errormessage": "invalid beta flag"}, b"").kind is Kind.BETA_OR_FIELD
 
 
+ENVELOPE = b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'
+
+
 def test_anthropics_own_envelope_is_understood() -> None:
-    body = b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'
-    assert from_http(400, {}, body).kind is Kind.OVERLOADED
+    assert from_http(400, {}, ENVELOPE).kind is Kind.OVERLOADED
+    assert from_http(400, {"x-amzn-errortype": "ValidationException:http://x/"}, ENVELOPE).kind is Kind.OVERLOADED
+    assert from_frame({":message-type": "exception", ":exception-type": "validationException"}, ENVELOPE).kind is Kind.OVERLOADED
+
+
+def test_an_unknown_operation_is_named_though_it_comes_wrapped() -> None:
+    fault = from_http(502, {}, b'{"Output":{"__type":"com.amazon.coral.service#UnknownOperationException"},"Version":"1.0"}')
+    assert (fault.kind, fault.raw_type) == (Kind.INTERNAL, "UnknownOperationException")
+
+
+def test_the_account_is_taken_out_of_every_text_that_a_client_gets() -> None:
+    arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc could not be found"
+    fault = refusal(404, "ResourceNotFoundException", arn)
+    assert ("123456789012" in fault.message, "123456789012" in fault.detail) == (False, True)
 
 
 def test_the_models_preface_is_taken_off() -> None:
@@ -119,20 +149,67 @@ def test_a_client_never_sees_a_403_nor_the_account(message: str) -> None:
     assert fault.detail == message
 
 
-@pytest.mark.parametrize(
-    ("name", "payload", "kind"),
-    [
-        ("internalServerException", {"message": "x"}, Kind.INTERNAL),
-        ("modelStreamErrorException", {"message": "x", "originalStatusCode": 500}, Kind.INTERNAL),
-        ("modelStreamErrorException", {"message": "x", "originalStatusCode": 529}, Kind.OVERLOADED),
-        ("validationException", {"message": "x"}, Kind.VALIDATION),
-        ("throttlingException", {"message": "x"}, Kind.THROTTLED),
-        ("modelTimeoutException", {"message": "x"}, Kind.TIMEOUT),
-        ("serviceUnavailableException", {"message": "x"}, Kind.OVERLOADED),
-    ],
-)
-def test_an_exception_frame_has_its_kind(name: str, payload: dict[str, object], kind: Kind) -> None:
-    assert from_frame({":message-type": "exception", ":exception-type": name}, json.dumps(payload).encode()).kind is kind
+REFUSED, LIMITED = (400, "invalid_request_error"), (429, "rate_limit_error")
+PER_DAY = "Too many tokens per day, please wait"
+
+# The table of the facts, section 2: name in the stream, what it carries, and what the client gets as the first frame and later.
+FRAMES = [
+    ("internalServerException", {"message": "x"}, Kind.INTERNAL, (500, "api_error"), "api_error"),
+    ("modelStreamErrorException", {"message": "x"}, Kind.INTERNAL, (500, "api_error"), "api_error"),
+    *(
+        ("modelStreamErrorException", {"originalStatusCode": status, "originalMessage": "x"}, kind, first, first[1])
+        for status, kind, first in [
+            (500, Kind.INTERNAL, (500, "api_error")),
+            (429, Kind.OVERLOADED, (529, "overloaded_error")),
+            (503, Kind.OVERLOADED, (529, "overloaded_error")),
+            (529, Kind.OVERLOADED, (529, "overloaded_error")),
+        ]
+    ),
+    ("validationException", {"message": "x"}, Kind.VALIDATION, REFUSED, "invalid_request_error"),
+    (
+        "validationException",
+        {"message": "Input is too long"},
+        Kind.TOO_LONG,
+        (400, "invalid_request_error"),
+        "invalid_request_error",
+    ),
+    ("throttlingException", {"message": "x"}, Kind.THROTTLED, LIMITED, "overloaded_error"),
+    (
+        "throttlingException",
+        {"message": PER_DAY},
+        Kind.QUOTA_DAY,
+        (429, "rate_limit_error"),
+        "overloaded_error",
+    ),
+    ("modelTimeoutException", {"message": "x"}, Kind.TIMEOUT, (504, "timeout_error"), "timeout_error"),
+    ("modelNotReadyException", {"message": "x"}, Kind.THROTTLED, LIMITED, "overloaded_error"),
+    ("serviceUnavailableException", {"message": "x"}, Kind.OVERLOADED, (529, "overloaded_error"), "overloaded_error"),
+    ("accessDeniedException", {"message": BAD_KEY}, Kind.AUTH, (529, "overloaded_error"), "overloaded_error"),
+    ("accessDeniedException", {"message": NO_MODEL}, Kind.NOT_ENTITLED, (529, "overloaded_error"), "overloaded_error"),
+    ("serviceQuotaExceededException", {"message": "x"}, Kind.QUOTA_DAY, LIMITED, "overloaded_error"),
+    ("nobodyKnowsException", {"message": "x"}, Kind.VALIDATION, REFUSED, "invalid_request_error"),
+]
+GUISES = [
+    pytest.param(lambda name: {":message-type": "exception", ":exception-type": name}, id="exception"),
+    pytest.param(lambda name: {":message-type": "event", ":event-type": name}, id="named as an event"),
+    pytest.param(lambda name: {":message-type": "error", ":error-code": f"{name[0].upper()}{name[1:]}"}, id="error"),
+]
+
+
+@pytest.mark.parametrize("guise", GUISES)
+@pytest.mark.parametrize(("name", "payload", "kind", "first", "later"), FRAMES)
+def test_an_exception_frame_has_its_kind_and_its_answer(
+    guise: Any, name: str, payload: dict[str, object], kind: Kind, first: tuple[int, str], later: str
+) -> None:
+    headers, content = guise(name), json.dumps(payload).encode()
+    begun, mid = from_frame(headers, content, first_frame=True), from_frame(headers, content)
+    assert (begun.kind, begun.status, begun.error_type) == (kind, *first)
+    assert (mid.kind, mid.error_type) == (kind, later)
+
+
+def test_an_error_frame_says_its_message_in_a_header() -> None:
+    headers = {":message-type": "error", ":error-code": "ThrottlingException", ":error-message": "slow down"}
+    assert (from_frame(headers, b"").kind, from_frame(headers, b"").message) == (Kind.THROTTLED, "slow down")
 
 
 def test_every_kind_has_a_fault_and_an_answer() -> None:

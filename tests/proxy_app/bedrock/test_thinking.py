@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from proxy_app.bedrock.repair import strip_thinking
+from proxy_app.bedrock.learned import THINKING_BLOCKS, Learned
+from proxy_app.bedrock.models import ModelCatalogue
+from proxy_app.bedrock.repair import repair, strip_thinking
 
 NEWEST, OLD = "claude-opus-5-5", "claude-sonnet-4-5"
 BUDGETED = {"type": "enabled", "budget_tokens": 2000}
@@ -73,6 +75,19 @@ def test_thinking_mode_goes_when_the_running_turn_called_tools_without_it() -> N
     }
     assert strip_thinking(body).keys() == {"messages"}
     assert strip_thinking({**body, "thinking": {"type": "adaptive"}}).keys() == body.keys()
+
+
+def test_thinking_mode_goes_too_where_the_block_had_been_lost_before() -> None:
+    body = {"thinking": {"type": "enabled"}, "messages": [*HI, {"role": "assistant", "content": [CALL]}, RESULT]}
+    assert strip_thinking(body) == {"messages": body["messages"]}
+
+
+def test_a_mode_that_becomes_a_budget_goes_with_the_blocks_of_a_running_turn(catalogue: ModelCatalogue) -> None:
+    messages = [*HI, {"role": "assistant", "content": [THOUGHT, CALL]}, RESULT]
+    body = {"max_tokens": 8000, "thinking": {"type": "adaptive"}, "messages": messages}
+    refused = Learned.nothing().with_dropped("field", THINKING_BLOCKS)
+    sent = repair(body, (), catalogue.capabilities("claude-sonnet-4-5"), refused).body
+    assert ("thinking" in sent, sent["messages"][1]["content"]) == (False, [CALL])
 
 
 def test_a_request_without_thinking_is_the_very_same() -> None:

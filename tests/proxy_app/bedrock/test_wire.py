@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.types import Usage
 from proxy_app.bedrock.errors import BedrockFault, Kind
-from proxy_app.bedrock.wire import PING, FrameDecoder, StreamTranslator, WireError, as_message, is_message
+from proxy_app.bedrock.wire import PING, FrameDecoder, StreamTranslator, WireError, as_message
+from proxy_app.meter import JsonMeter, StreamMeter
 
 Make = Callable[..., bytes]
 FULL_USAGE = {"input_tokens": 3, "cache_creation_input_tokens": 5, "cache_read_input_tokens": 7, "output_tokens": 1}
@@ -23,8 +25,19 @@ DELTA = b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","
 END = {"type": "message_delta", "delta": {"stop_reason": "end_turn", "extra": [1]}, "usage": {"output_tokens": 9}}
 STOP = {
     "type": "message_stop",
-    "amazon-bedrock-invocationMetrics": {"inputTokenCount": 3, "outputTokenCount": 9, "cacheReadInputTokenCount": 70},
+    "amazon-bedrock-invocationMetrics": {"inputTokenCount": 3, "outputTokenCount": 9, "cacheReadInputTokenCount": 7},
 }
+
+
+AWS_NAMES = ("inputTokenCount", "cacheWriteInputTokenCount", "cacheReadInputTokenCount", "outputTokenCount")
+
+
+def metered(answer: bytes, meter: StreamMeter | JsonMeter | None = None) -> Usage:
+    """What the ledger would hold of these bytes."""
+    meter = meter or StreamMeter()
+    meter.feed(answer)
+    meter.finish()
+    return meter.usage
 
 
 def events(stream: bytes) -> list[tuple[str, Any]]:
@@ -76,19 +89,77 @@ def test_counts_of_the_start_are_merged_into_the_delta(stream: bytes) -> None:
 
 def test_counts_that_only_the_stop_has_are_merged_into_the_delta(chunk: Make) -> None:
     bare_start = {"type": "message_start", "message": {"usage": {"input_tokens": 3}}}
-    stop = {
-        "type": "message_stop",
-        "usage": {"cache_creation_input_tokens": 11},
-        **{k: v for k, v in STOP.items() if k != "type"},
-    }
+    metrics = {"amazon-bedrock-invocationMetrics": {"cacheReadInputTokenCount": 70}}
+    stop = {"type": "message_stop", "usage": {"cache_creation_input_tokens": 11}, **metrics}
     delta = dict(events(translate(*(chunk(event) for event in (bare_start, END, stop)))))["message_delta"]
     assert delta["usage"]["cache_creation_input_tokens"] == 11
     assert delta["usage"]["cache_read_input_tokens"] == 70
 
 
-def test_a_delta_that_is_complete_leaves_at_once_and_unchanged(chunk: Make) -> None:
+def test_a_delta_that_is_complete_is_passed_unchanged(chunk: Make) -> None:
     event = b'{"type":"message_delta",  "usage":' + json.dumps(FULL_USAGE).encode() + b"}"
-    assert StreamTranslator().feed(chunk(event)) == b"event: message_delta\ndata: " + event + b"\n\n"
+    assert translate(chunk(START), chunk(event)).endswith(b"event: message_delta\ndata: " + event + b"\n\n")
+
+
+@pytest.mark.parametrize("place", ["message_start", "message_delta", "message_stop", "metrics"])
+def test_the_client_and_the_ledger_see_the_same_counts_wherever_bedrock_says_them(chunk: Make, place: str) -> None:
+    said, nothing = {**FULL_USAGE, "output_tokens": 9}, dict.fromkeys(FULL_USAGE, 0)
+    metrics = dict(zip(AWS_NAMES, said.values(), strict=True))
+    start = {"type": "message_start", "message": {"model": "m", "usage": said if place == "message_start" else nothing}}
+    delta = {"type": "message_delta", "delta": {}, "usage": said if place == "message_delta" else {"output_tokens": 0}}
+    stop = {"type": "message_stop", "amazon-bedrock-invocationMetrics": metrics if place == "metrics" else {}}
+    stop |= {"usage": said} if place == "message_stop" else {}
+    out = translate(*(chunk(event) for event in (start, delta, stop)))
+    assert dict(events(out))["message_delta"]["usage"] == said
+    assert metered(out) == Usage(3, 9, 5, 0, 7)
+
+
+def test_the_split_of_cache_writes_reaches_client_and_ledger_from_the_last_event_too(chunk: Make) -> None:
+    split = {"ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": 3}
+    stop = {"type": "message_stop", "usage": {"cache_creation": split}}
+    out = translate(*(chunk(event) for event in (START, END, stop)))
+    assert dict(events(out))["message_delta"]["usage"]["cache_creation"] == split
+    assert metered(out) == Usage(3, 9, 2, 3, 7)
+
+
+def test_a_split_that_the_client_has_seen_is_not_said_twice(chunk: Make) -> None:
+    split = {"ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": 3}
+    start = {"type": "message_start", "message": {"usage": {**FULL_USAGE, "cache_creation": split}}}
+    out = translate(*(chunk(event) for event in (start, END, {"type": "message_stop", "usage": {"cache_creation": split}})))
+    assert "cache_creation" not in dict(events(out))["message_delta"]["usage"]
+    assert metered(out) == Usage(3, 9, 2, 3, 7)
+
+
+def test_a_count_that_is_no_number_is_not_counted(chunk: Make) -> None:
+    stop = {"type": "message_stop", "amazon-bedrock-invocationMetrics": {"inputTokenCount": "9", "outputTokenCount": True}}
+    out = translate(*(chunk(event) for event in (START, END, stop)))
+    assert dict(events(out))["message_delta"]["usage"] == {**FULL_USAGE, "output_tokens": 9}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "content_block_delta", "amazon-bedrock-invocationMetrics": {"inputTokenCount": 1}},
+        {"type": "message_start", "message": {"usage": {}, "amazon-bedrock-invocationMetrics": {}}},
+        {"type": "message_start", "message": {"usage": {}}, "amazon-bedrock-invocationMetrics": {}},
+        {"type": "message_delta", "usage": {}, "amazon-bedrock-invocationMetrics": {}},
+    ],
+)
+def test_the_metrics_of_aws_leak_from_no_event(chunk: Make, event: dict[str, Any]) -> None:
+    assert b"invocationMetrics" not in translate(chunk(event))
+
+
+def test_a_text_that_mentions_the_metrics_is_passed_byte_for_byte(chunk: Make) -> None:
+    event = b'{"type":"content_block_delta", "delta":{"text":"amazon-bedrock-invocationMetrics"}}'
+    assert translate(chunk(event)) == b"event: content_block_delta\ndata: " + event + b"\n\n"
+
+
+@pytest.mark.parametrize("name", ["vendor.future-event", "aws:notice", "content_block_citation"])
+def test_events_that_nobody_knows_pass_byte_for_byte(chunk: Make, name: str) -> None:
+    first, later = b'{"type":"%b", "x":1}' % name.encode(), b'{"x":1, "type":"%b"}' % name.encode()
+    assert translate(chunk(first), chunk(later)) == b"".join(
+        b"event: %b\ndata: %b\n\n" % (name.encode(), e) for e in (first, later)
+    )
 
 
 def test_a_delta_that_was_held_back_is_not_lost_at_an_early_end(chunk: Make) -> None:
@@ -206,14 +277,16 @@ def test_a_stream_cut_short_gives_its_events_so_far_and_one_error(stream: bytes,
     assert translate(stream).startswith(out)
 
 
-@settings(max_examples=150, deadline=None)
-@given(place=st.integers(0, 5000), bit=st.integers(0, 7))
-def test_a_flipped_bit_gives_the_events_before_it_and_one_error(stream: bytes, place: int, bit: int) -> None:
+@settings(max_examples=200, deadline=None)
+@given(place=st.integers(0, 5000), changed=st.integers(1, 255), cut=st.integers(0, 5000))
+def test_a_changed_byte_gives_the_events_before_it_and_one_error(stream: bytes, place: int, changed: int, cut: int) -> None:
     damaged = bytearray(stream)
-    damaged[place % len(stream)] ^= 1 << bit
+    damaged[place % len(stream)] ^= changed
+    translator, at = StreamTranslator(), cut % len(stream)
+    told: list[bytes] = []
     with pytest.raises(WireError) as caught:
-        translate(bytes(damaged))
-    assert translate(stream).startswith(caught.value.before)
+        told.extend(translator.feed(bytes(piece)) for piece in (damaged[:at], damaged[at:], b"\xff" * 16))
+    assert translate(stream).startswith(b"".join(told) + caught.value.before)
 
 
 @settings(max_examples=150, deadline=None)
@@ -237,22 +310,36 @@ def test_a_frame_that_lies_about_its_length_is_a_wire_error(frame: Make, total: 
 
 
 def test_a_message_without_metrics_is_the_same_bytes() -> None:
-    raw = b'{"type":"message", "id":"msg_bdrk_1"}'
-    assert as_message(raw) is raw
+    raw = b'{"type":"message", "id":"msg_bdrk_1", "usage":{"input_tokens":1,"output_tokens":2}}'
+    assert as_message(raw, {}) is raw
 
 
 def test_a_message_loses_only_the_metrics() -> None:
-    raw = b'{"type":"message","amazon-bedrock-invocationMetrics":{"inputTokenCount":1},"x":1.5}'
-    assert as_message(raw) == b'{"type":"message","x":1.5}'
+    raw = b'{"type":"message","amazon-bedrock-invocationMetrics":{"inputTokenCount":1},"usage":{"input_tokens":1},"x":1.5}'
+    assert as_message(raw, {}) == b'{"type":"message","usage":{"input_tokens":1},"x":1.5}'
 
 
 def test_a_text_that_mentions_the_metrics_is_left_alone() -> None:
     raw = b'{"type":"message","content":[{"type":"text","text":"amazon-bedrock-invocationMetrics"}]}'
-    assert as_message(raw) is raw
+    assert as_message(raw, {}) is raw
+
+
+def test_counts_that_only_the_metrics_or_the_headers_have_are_merged_into_a_message() -> None:
+    metrics = {"cacheReadInputTokenCount": 70, "outputTokenCount": 9}
+    raw = json.dumps({"type": "message", "usage": {"output_tokens": 0}, "amazon-bedrock-invocationMetrics": metrics}).encode()
+    merged = as_message(raw, {"x-amzn-bedrock-input-token-count": "3", "x-amzn-bedrock-cache-write-input-token-count": "5"})
+    counted = {"input_tokens": 3, "cache_creation_input_tokens": 5, "output_tokens": 9, "cache_read_input_tokens": 70}
+    assert json.loads(merged or b"") == {"type": "message", "usage": counted}
+    assert metered(merged or b"", JsonMeter()) == Usage(3, 9, 5, 0, 70)
+
+
+def test_what_a_message_says_itself_is_not_replaced_by_a_header() -> None:
+    raw = json.dumps({"type": "message", "usage": {**FULL_USAGE, "cache_creation_input_tokens": 0}}).encode()
+    assert as_message(raw, {"x-amzn-bedrock-input-token-count": "4", "x-amzn-bedrock-output-token-count": "x"}) is raw
 
 
 @pytest.mark.parametrize(
-    ("raw", "expected"), [(b'{"type":"message"}', True), (b'{"Output":{}}', False), (b"<html>", False), (b"", False)]
+    "raw", [b'{"Output":{"__type":"UnknownOperationException"}}', b"<html>", b"", b"[]", b'{"type":"error"}']
 )
-def test_a_200_that_holds_no_message_is_told_apart(raw: bytes, expected: bool) -> None:
-    assert is_message(raw) is expected
+def test_a_200_that_holds_no_message_is_told_apart(raw: bytes) -> None:
+    assert as_message(raw, {}) is None
