@@ -149,3 +149,17 @@ def test_every_setting_is_described() -> None:
     assert [name for name, *_ in rows] == [f"PROXY_{spec.name.upper()}" for spec in dataclasses.fields(Settings)]
     assert all(sentence.rstrip(")").endswith(".") for _, _, sentence, _ in rows)
     assert {name for name, _, _, secret in rows if secret} >= {"PROXY_SERVER_SECRET", "PROXY_DATABASE_URL"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BEDROCK_MAX_TOKENS", "1023"),
+        ("BEDROCK_MAX_TOKENS", "-1"),
+        ("BEDROCK_COUNT_REGION", "evil.example"),
+        ("BEDROCK_COUNT_REGION", "us"),
+    ],
+)
+def test_a_cap_that_leaves_no_answer_and_a_region_that_is_none_are_refused(name: str, value: str) -> None:
+    with pytest.raises(BadSettings, match=f"PROXY_{name}: "):
+        load_settings({f"PROXY_{name}": value})
