@@ -83,7 +83,9 @@ class AdminApp:
             return start_response(status, headers)
 
         chunks: Iterable[bytes] = self._falcon(environ, start)
-        self._note(answered, "claim" if _home(environ["PATH_INFO"]) == CLAIMS else "admin", (self._around.clock() - began) * 1000)
+        self._note(
+            answered, "claim" if _home(environ.get("PATH_INFO", "")) == CLAIMS else "admin", (self._around.clock() - began) * 1000
+        )
         return chunks
 
     def close(self) -> None:
