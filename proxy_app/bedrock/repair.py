@@ -65,7 +65,7 @@ def _set_version(draft: Draft) -> None:
 
 def _keep_allowed_fields(draft: Draft) -> None:
     allowed = draft.capabilities.rules.top_level
-    for name in [name for name in draft.body if name not in allowed and name != "output_format"]:
+    for name in [name for name in draft.body if name not in allowed or not draft.allows(allowed[name])]:
         if name in _UNSAID:
             del draft.body[name]
         elif name.isascii() and name.isidentifier() and len(name) <= 40:
@@ -85,16 +85,14 @@ STEPS: tuple[Step, ...] = (
     messages.settle_message_fields,
     messages.settle_system_messages,
     output.settle_length,
+    tools.settle_tool_choice,
     thinking.settle_thinking,
     output.settle_output_config,
     output.settle_sampling,
     output.settle_context,
-    output.settle_safeguards,
     identity.digest_user,
     identity.drop_billing_block,
-    tools.settle_tool_choice,
-    caching.clean_breakpoints,
-    caching.limit_breakpoints,
+    caching.settle_breakpoints,
     _set_version,
     flags.settle_betas,
 )
