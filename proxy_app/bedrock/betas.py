@@ -75,7 +75,7 @@ def holds(body: Mapping[str, Any], feature: str) -> bool:
 
 def features_at(path: str) -> frozenset[str]:
     """The features that a refused path ("output_config", "context_management.edits.keep") is about; none when unknown."""
-    names = _PRESENT.keys() - _NOT_REFUSED
+    names = REFUSABLE
     if path in names:
         return frozenset((path,))
     inside = frozenset(name for name in names if name.startswith(f"{path}."))
@@ -153,7 +153,7 @@ def _caches(name: str) -> Callable[[Mapping[str, Any]], bool]:
     return found
 
 
-_NOT_REFUSED = frozenset(("thinking", "tools"))  # asked for presence only: no refusal can be about all of them
+_NOT_REFUSED = frozenset(("thinking", "tools", "tools.memory", "messages.search_result"))  # asked for presence only: no refusal can be about all of them
 _PRESENT: Mapping[str, Callable[[Mapping[str, Any]], bool]] = MappingProxyType(
     {
         "cache_control": lambda body: "cache_control" in body,
@@ -192,3 +192,4 @@ _PRESENT: Mapping[str, Callable[[Mapping[str, Any]], bool]] = MappingProxyType(
         "tools.strict": _tool_field("strict"),
     }
 )
+REFUSABLE = frozenset(_PRESENT.keys() - _NOT_REFUSED)

@@ -40,6 +40,7 @@ class Repaired:
 
     body: dict[str, Any] = field(repr=False)
     notes: tuple[str, ...] = ()
+    core: frozenset[str] = frozenset()  # features that are never left out for being unknown
 
     @property
     def betas(self) -> tuple[str, ...]:
@@ -47,6 +48,10 @@ class Repaired:
 
     def uses(self, feature: str) -> bool:
         return flags.holds(self.body, feature)
+
+    def extras(self) -> set[str]:
+        """The features in use that a request can do without."""
+        return {feature for feature in flags.REFUSABLE if feature not in self.core and self.uses(feature)}
 
     def offending(self, kind: str, name: str) -> set[tuple[str, str]]:
         """What was sent of a beta ("beta") or of a path in the body ("field") that Bedrock named, in our own names."""
@@ -111,7 +116,7 @@ def repair(body: Mapping[str, Any], betas: Sequence[str], capabilities: Capabili
         raise CannotServe(reason)
     for step in STEPS:
         step(draft)
-    return Repaired(draft.body, tuple(draft.notes))
+    return Repaired(draft.body, tuple(draft.notes), able.rules.core)
 
 
 def strip_thinking(body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -63,8 +63,8 @@ def _groups(request: Request) -> Iterator[list[tuple[Path, Any]]]:
 def _exchanges(messages: list[Json]) -> Iterator[list[Json]]:
     """From one message of the assistant to the next: calls and their results are taken together."""
     starts = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
-    for start, end in zip(starts, [*starts[1:], len(messages)], strict=True):
-        yield messages[start:end]
+    for number, start in enumerate(starts):
+        yield messages[start : [*starts, len(messages)][number + 1]]
 
 
 def _with(body: Json, path: Path, value: Any) -> Json | None:
@@ -72,8 +72,8 @@ def _with(body: Json, path: Path, value: Any) -> Json | None:
     changed = copy.deepcopy(body)
     holder: Any = changed
     for step in path[:-1]:
-        if isinstance(holder, dict) and step not in holder and path[-1] == APPEND:
-            holder[step] = []
+        if len(path) == 2 and path[-1] == APPEND:
+            changed.setdefault(str(step), [])
         try:
             holder = holder[step]
         except (KeyError, IndexError):

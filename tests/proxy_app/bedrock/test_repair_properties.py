@@ -66,7 +66,7 @@ def test_what_bedrock_takes_is_left_untouched(catalogue: ModelCatalogue, model: 
 @CHECKED
 @given(request=requests())
 def test_no_flag_that_does_something_is_dropped(catalogue: ModelCatalogue, model: Model, request: Request) -> None:
-    """From 4.8 on every flag that may do something goes along; before that, those with their field, which is in the test above."""
+    """From 4.8 on every flag that may do something goes along; before that those with their field (the test above)."""
     body = grown(model, request)
     betas = body.pop("anthropic_beta")
     able = catalogue.capabilities(model.name)
