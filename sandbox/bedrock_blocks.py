@@ -21,6 +21,7 @@ SEARCH_TOOLS = re.compile(r"tool_search_tool_(regex|bm25)(_20251119)?")
 TOOL_SEARCH = "tool-search-tool-2025-10-19"
 GATED_TOOL_KEYS = {"input_examples": "tool-examples-2025-10-29"}
 BLOCKS = ("text", "image", "document", "search_result", "thinking", "redacted_thinking", "tool_use", "tool_result")
+THOUGHTS = ("thinking", "redacted_thinking")
 RESULT_BLOCKS = ("text", "image", "search_result", "document")
 SOURCES = {"image": ("base64",), "document": ("base64", "text", "content")}
 INLINE_TOOLS = "inline-tools-2026-09-15"
@@ -78,12 +79,16 @@ def check_blocks(model: Model, betas: frozenset[str], body: Json) -> None:
     known = {tool.get("name") for tool in body.get("tools") or []} | _defined_tools(body)
     for path, block in blocks_of(body["messages"]):
         _check_block(model, betas, path, block)
+        if block["type"] == "tool_search_tool_result":
+            _check_found(path, block, known)
         for inner_path, inner in nested_blocks(path, block):
             _check_result_block(model, betas, inner_path, inner, known)
 
 
 def _check_block(model: Model, betas: frozenset[str], path: str, block: Json) -> None:
     kind = block["type"]
+    if kind in THOUGHTS and model.thinking == ("disabled",):
+        raise _wrong_tag(path, kind, BLOCKS)
     if kind not in BLOCKS and not _is_opened(model, betas, block):
         raise _wrong_tag(path, kind, BLOCKS)
     _check_keys(f"{path}.{kind}", block)
@@ -93,6 +98,14 @@ def _check_block(model: Model, betas: frozenset[str], path: str, block: Json) ->
         if INLINE_TOOLS not in betas:
             raise _wrong_tag(f"{path}.tool_addition.tool", "tool_definition", ("tool_reference",))
         _check_each_tool(model, betas, [definition])
+
+
+def _check_found(path: str, block: Json, known: set[Any]) -> None:
+    content = block.get("content")
+    found = content.get("tool_references", []) if isinstance(content, dict) else []
+    for reference in found:
+        if reference.get("tool_name") not in known:
+            raise Invalid(f"{path}: Tool reference '{reference.get('tool_name')}' not found in available tools")
 
 
 def _check_keys(path: str, block: Json) -> None:

@@ -39,11 +39,11 @@ BETAS_4_8 = (BETAS_4_6 - {"computer-use-2025-01-24"}) | {
     "thinking-token-count-2026-05-13", "mid-conversation-system-2026-04-07",
 }  # fmt: skip
 BETAS_5 = BETAS_4_8 | {
-    "per-turn-control-2026-07-01",
-    "mid-conversation-output-config-2026-07-01", "mid-conversation-tool-changes-2026-07-01", "dangerous-tool-use-2026-09-03",
+    "mid-conversation-tool-changes-2026-07-01", "dangerous-tool-use-2026-09-03",
     "afk-mode-2026-01-31", "thinking-binding-controls-2026-08-01", "inline-tools-2026-09-15",
     "thinking-display-updates-2026-08-18", "fallback-credit-2026-06-01", "fallback-credit-2026-07-01",
 }  # fmt: skip
+BETAS_5_5 = BETAS_5 | {"per-turn-control-2026-07-01", "mid-conversation-output-config-2026-07-01"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class Model:
     errors: Literal["bare", "preamble", "envelope"] = "bare"
     needs_profile: bool = True
     counts_tokens: bool = True
+    most_output: int = 64_000
     thinking: tuple[str, ...] = ("enabled", "disabled")
     disabled_up_to_high: bool = False
     sampling: bool = True
@@ -93,6 +94,7 @@ def _like(model: Model, name: str, prefixes: str, **changes: Any) -> Model:
 
 ELDEST = replace(
     _elder("claude-3-5-haiku-20241022", "-v1:0", ("us", "eu")), thinking=("disabled",), betas=ELDEST_BETAS,
+    most_output=8192,
 )  # fmt: skip
 EVERYWHERE = "global us eu jp au apac"
 SONNET_4_5 = replace(
@@ -116,12 +118,12 @@ SONNET_4_6 = replace(
 )  # fmt: skip
 OPUS_4_6 = replace(
     SONNET_4_6, name="claude-opus-4-6", base_id="anthropic.claude-opus-4-6-v1", prefixes=("global", "us", "eu", "au"),
-    efforts=("low", "medium", "high", "max"),
+    efforts=("low", "medium", "high", "max"), most_output=128_000,
 )  # fmt: skip
 OPUS_4_7 = replace(
     SONNET_4_6, name="claude-opus-4-7", base_id="anthropic.claude-opus-4-7", betas=BETAS_4_7, errors="envelope",
     counts_tokens=False, thinking=("adaptive", "disabled"), sampling=False, structured_output=False,
-    top_level_cache_control=True, latest_version=True,
+    top_level_cache_control=True, latest_version=True, most_output=128_000,
 )  # fmt: skip
 OPUS_4_8 = _like(
     OPUS_4_7, "claude-opus-4-8", EVERYWHERE + " us-gov", betas=BETAS_4_8, tool_search="yes", role_system=True,
@@ -130,7 +132,7 @@ SONNET_5 = _like(OPUS_4_8, "claude-sonnet-5", EVERYWHERE + " us-gov in", betas=B
 OPUS_5 = _like(SONNET_5, "claude-opus-5", EVERYWHERE + " us-gov in", disabled_up_to_high=True)
 OPUS_5_5 = _like(
     SONNET_5, "claude-opus-5-5", EVERYWHERE + " us-gov", thinking=("adaptive",), message_output_config=True,
-    forced_tool_choice=False, binds_prefix=True, binds_model=True,
+    forced_tool_choice=False, binds_prefix=True, binds_model=True, betas=BETAS_5_5,
 )  # fmt: skip
 SONNET_5_5 = _like(OPUS_5_5, "claude-sonnet-5-5", EVERYWHERE + " us-gov", thinking=("adaptive", "between_tools"))
 HAIKU_5_5 = _like(SONNET_5, "claude-haiku-5-5", EVERYWHERE + " us-gov", binds_model=True)
@@ -139,6 +141,7 @@ FABLE_5_1 = _like(
     "claude-fable-5-1",
     "global us eu us-gov",
     tool_search="no",
+    betas=BETAS_5,
     message_output_config=False,
     needs_retention_opt_in=True,
 )
@@ -151,18 +154,18 @@ MODELS = {
     for model in (
         replace(
             _elder("claude-3-haiku-20240307", "-v1:0", ("us", "eu", "apac")),
-            needs_profile=False, counts_tokens=False, thinking=("disabled",), betas=ELDEST_BETAS,
+            needs_profile=False, counts_tokens=False, thinking=("disabled",), betas=ELDEST_BETAS, most_output=4096,
         ),
         replace(
             ELDEST, name="claude-3-5-sonnet-20240620", base_id="anthropic.claude-3-5-sonnet-20240620-v1:0",
-            needs_profile=False,
+            needs_profile=False, most_output=4096,
         ),
         replace(ELDEST, name="claude-3-5-sonnet-20241022", base_id="anthropic.claude-3-5-sonnet-20241022-v2:0"),
         ELDEST,
         _elder("claude-3-7-sonnet-20250219", "-v1:0", ("us", "eu")),
         _elder("claude-sonnet-4-20250514", "-v1:0", ("global", "us", "eu", "apac")),
-        _elder("claude-opus-4-20250514", "-v1:0", ("us", "eu")),
-        _elder("claude-opus-4-1-20250805", "-v1:0", ("us", "eu")),
+        replace(_elder("claude-opus-4-20250514", "-v1:0", ("us", "eu")), most_output=32_000),
+        replace(_elder("claude-opus-4-1-20250805", "-v1:0", ("us", "eu")), most_output=32_000),
         SONNET_4_5, HAIKU_4_5, OPUS_4_5, SONNET_4_6, OPUS_4_6, OPUS_4_7, OPUS_4_8, SONNET_5, OPUS_5, OPUS_5_5, SONNET_5_5,
         HAIKU_5_5, FABLE_5, FABLE_5_1,
         _like(FABLE_5, "claude-mythos-5", "us"), _like(FABLE_5_1, "claude-mythos-5-1", "global us"),

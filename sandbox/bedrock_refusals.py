@@ -85,6 +85,13 @@ def _check_version(submission: Submission) -> None:
         raise Invalid(f"anthropic_version: Input should be '{OLDEST_VERSION}'")
 
 
+def _check_length(submission: Submission) -> None:
+    asked, most = submission.body["max_tokens"], submission.model.most_output
+    if asked > most:
+        name = submission.model.name
+        raise Invalid(f"max_tokens: {asked} > {most}, which is the maximum allowed number of output tokens for {name}")
+
+
 def _check_betas(submission: Submission) -> None:
     given = submission.body.get("anthropic_beta")
     if given is not None and not isinstance(given, list):
@@ -246,6 +253,6 @@ def _check_cache_marks(submission: Submission) -> None:
 
 
 CHECKS: tuple[Callable[[Submission], None], ...] = (
-    _check_version, _check_betas, _check_fields, _check_conversation, _check_tools, _check_blocks, _check_cache_marks,
-    _check_thinking, _check_settings, _check_signatures, _check_kept_thinking,
+    _check_version, _check_length, _check_betas, _check_fields, _check_conversation, _check_tools, _check_blocks,
+    _check_cache_marks, _check_thinking, _check_settings, _check_signatures, _check_kept_thinking,
 )  # fmt: skip

@@ -153,7 +153,9 @@ def _caches(name: str) -> Callable[[Mapping[str, Any]], bool]:
     return found
 
 
-_NOT_REFUSED = frozenset(("thinking", "tools", "tools.memory", "messages.search_result"))  # asked for presence only: no refusal can be about all of them
+_NOT_REFUSED = frozenset(
+    ("thinking", "tools", "tools.memory", "messages.search_result")
+)  # asked for presence only: no refusal can be about all of them
 _PRESENT: Mapping[str, Callable[[Mapping[str, Any]], bool]] = MappingProxyType(
     {
         "cache_control": lambda body: "cache_control" in body,

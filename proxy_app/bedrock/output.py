@@ -39,7 +39,8 @@ def settle_output_config(draft: Draft) -> None:
         _instruct_format(config["format"], draft)
     refused = [name for name, value in changes.items() if value is None]
     draft.note_dropped("output_config", refused, draft.capabilities.rules.output_fields)
-    draft.merge("output_config", **changes)
+    if changes:
+        draft.merge("output_config", **changes)
 
 
 def settle_sampling(draft: Draft) -> None:

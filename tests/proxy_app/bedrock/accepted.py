@@ -27,7 +27,7 @@ def refusal(model: Model, body: Json, prefix: str = "us") -> str:
 def grown(model: Model, request: Request) -> Json:
     """As much of the request as the model takes, as a Bedrock body."""
     body: Json = {
-        "max_tokens": request.body["max_tokens"],
+        "max_tokens": min(request.body["max_tokens"], model.most_output),
         "messages": [{"role": "user", "content": [{"type": "text", "text": "hello"}]}],
         "anthropic_version": "bedrock-2023-05-31",
         "anthropic_beta": [flag for flag in request.betas if flag in model.betas],

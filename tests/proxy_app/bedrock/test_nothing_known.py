@@ -22,17 +22,11 @@ from proxy_app.upstream_http import UpstreamAnswer, UpstreamRequest
 from sandbox.bedrock import Bedrock
 from sandbox.http import parse_head, request_of
 from sandbox.script import Send, script_of
+from tests.proxy_app.bedrock.recorded import ANSWERABLE, SIX_MODELS
 from tests.proxy_app.bedrock_world import LIMITS, NOON
 from tests.proxy_app.scripted import Clock, ScriptedPool, call
 
-SIX_MODELS = (
-    "claude-sonnet-4-5", "claude-sonnet-4-6", "claude-opus-4-7", "claude-sonnet-5", "claude-opus-5-5", "claude-sonnet-5-5",
-)  # fmt: skip
 KNOWN = ("thinking", "output_config.effort", "sampling", "metadata", "messages.thinking", "tool_choice", "cache_control.ttl")
-SERVABLE = (
-    "first_turn", "first_turn_oauth", "no_experimental_betas", "title", "quota_probe", "sonnet_4_5", "non_streaming_fallback",
-    "bedrock_mode",
-)  # fmt: skip
 
 
 def know_nothing(able: Capabilities, flags: tuple[str, ...], pairs: bool) -> Capabilities:
@@ -89,7 +83,7 @@ def asked(pool: SandboxPool, catalogue: Any, request: dict[str, Any], model: str
 
 
 EACH_MODEL = pytest.mark.parametrize("model", SIX_MODELS)
-EACH_REQUEST = pytest.mark.parametrize("name", SERVABLE)
+EACH_REQUEST = pytest.mark.parametrize("name", ANSWERABLE)
 
 
 @EACH_MODEL
@@ -117,4 +111,4 @@ def test_with_nothing_known_each_class_is_corrected_at_most_once(
 
 
 def test_every_request_of_the_client_is_recorded_here(recorded: dict[str, Any]) -> None:
-    assert recorded.keys() == {*SERVABLE, "count_tokens", "web_search"}
+    assert recorded.keys() == {*ANSWERABLE, "count_tokens", "web_search"}

@@ -17,6 +17,7 @@ from tests.proxy_app.bedrock.parts import Request, requests
 EACH_MODEL = pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.name)
 GENERATIONS = [model for model in MODELS.values() if model.name[7:] in ("sonnet-4-5-20250929", "opus-4-7", "opus-5", "opus-5-5")]
 EACH_GENERATION = pytest.mark.parametrize("model", GENERATIONS, ids=lambda model: model.name)
+GROWN = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 CHECKED = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 # Flags that Bedrock takes and that change nothing there: no function on Bedrock, or one that every model has by now.
 IDLE = {
@@ -51,7 +52,7 @@ def test_whatever_comes_in_bedrock_takes_what_goes_out(catalogue: ModelCatalogue
 
 
 @EACH_MODEL
-@CHECKED
+@GROWN
 @given(request=requests())
 def test_what_bedrock_takes_is_left_untouched(catalogue: ModelCatalogue, model: Model, request: Request) -> None:
     body = grown(model, request)
@@ -63,7 +64,7 @@ def test_what_bedrock_takes_is_left_untouched(catalogue: ModelCatalogue, model: 
 
 
 @EACH_MODEL
-@CHECKED
+@GROWN
 @given(request=requests())
 def test_no_flag_that_does_something_is_dropped(catalogue: ModelCatalogue, model: Model, request: Request) -> None:
     """From 4.8 on every flag that may do something goes along; before that those with their field (the test above)."""
