@@ -20,6 +20,7 @@ DEFINED = {"type": "tool_addition", "tool": {"type": "tool_definition", "definit
 FOUND = {"type": "tool_search_tool_result", "content": {"tool_references": [{"tool_name": "x"}]}}
 EPHEMERAL = {"type": "ephemeral"}
 BUDGET = {"type": "enabled", "budget_tokens": 2000}
+REDACTED = {"type": "redacted_thinking", "data": "x"}
 CLEAR_THINKING = {"type": "clear_thinking_20251015"}
 HELLO = {"role": "user", "content": "hello"}
 BY_NAME = {model.name: model for model in MODELS.values()}
@@ -126,7 +127,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         {"anthropic_beta": ["mid-conversation-tool-changes-2026-07-01"], "messages": user(DEFINED)},
         f"{C0}.tool_addition.tool: Input tag 'tool_definition'",
     ),
-    ("3-haiku-20240307", {"max_tokens": 9, "messages": user({"type": "redacted_thinking", "data": "x"})}, f"{C0}: Input tag 'redacted_thinking'"),
+    ("3-haiku-20240307", {"max_tokens": 9, "messages": user(REDACTED)}, f"{C0}: Input tag 'redacted_thinking'"),
     ("opus-5-5", {"max_tokens": 128_001}, "max_tokens: 128001 > 128000, which is the maximum allowed number of output tokens"),
     ("opus-4-8", {"anthropic_beta": ["afk-mode-2026-01-31"]}, "Unexpected value(s) `afk-mode-2026-01-31`"),
     ("opus-4-5", {"anthropic_beta": ["compact-2026-01-12"]}, "invalid beta flag"),
