@@ -19,7 +19,7 @@ from urllib.parse import unquote
 import orjson
 
 from sandbox.bedrock_errors import ServiceError, authenticate, error_answer, exception_of
-from sandbox.bedrock_models import BETAS_5, COUNTING_REGIONS, Addressed, Model, addressed
+from sandbox.bedrock_models import BETAS_5_5, COUNTING_REGIONS, Addressed, Model, addressed
 from sandbox.bedrock_refusals import SIGNATURE_PREFIX, Submission, dropped_thinking, refuse
 from sandbox.conversation import Invalid
 from sandbox.frames import chunk_frame, exception_frame
@@ -170,7 +170,7 @@ class Bedrock:
         if self.accepted_seed is None:
             return model.betas
         chance = random.Random(f"{self.accepted_seed}/{model.name}")
-        return frozenset(flag for flag in sorted(model.betas & BETAS_5) if chance.random() < 0.5)
+        return frozenset(flag for flag in sorted(model.betas & BETAS_5_5) if chance.random() < 0.5)
 
     def _region(self, request: Request, route: re.Match[str]) -> str | None:
         signed = SIGNED_REGION.search(request.fields.get("authorization", ""))

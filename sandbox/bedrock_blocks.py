@@ -21,17 +21,33 @@ SEARCH_TOOLS = re.compile(r"tool_search_tool_(regex|bm25)(_20251119)?")
 TOOL_SEARCH = "tool-search-tool-2025-10-19"
 GATED_TOOL_KEYS = {"input_examples": "tool-examples-2025-10-29"}
 BLOCKS = ("text", "image", "document", "search_result", "thinking", "redacted_thinking", "tool_use", "tool_result")
+THOUGHTS = ("thinking", "redacted_thinking")
 RESULT_BLOCKS = ("text", "image", "search_result", "document")
 SOURCES = {"image": ("base64",), "document": ("base64", "text", "content")}
+INLINE_TOOLS = "inline-tools-2026-09-15"
 CHANGE_BETAS = {
-    "tool_addition": frozenset({"inline-tools-2026-09-15", "mid-conversation-tool-changes-2026-07-01"}),
+    "tool_addition": frozenset({INLINE_TOOLS, "mid-conversation-tool-changes-2026-07-01"}),
     "tool_removal": frozenset({"mid-conversation-tool-changes-2026-07-01"}),
+}
+BLOCK_KEYS = {
+    "text": frozenset({"text", "citations"}),
+    "image": frozenset({"source"}),
+    "document": frozenset({"source", "title", "context", "citations"}),
+    "search_result": frozenset({"source", "title", "content", "citations"}),
+    "tool_use": frozenset({"id", "name", "input"}),
+    "tool_result": frozenset({"tool_use_id", "content", "is_error"}),
 }
 MOST_CACHE_MARKS = 4
 WRONG_ORDER = "a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block."
 
 
 def check_tools(model: Model, betas: frozenset[str], tools: list[Json]) -> None:
+    _check_each_tool(model, betas, tools)
+    if tools and all(tool.get("defer_loading") for tool in tools):
+        raise Invalid("At least one tool must have defer_loading=false.")
+
+
+def _check_each_tool(model: Model, betas: frozenset[str], tools: list[Json]) -> None:
     for index, tool in enumerate(tools):
         kind = tool.get("type", "custom")
         if kind == "custom":
@@ -41,8 +57,6 @@ def check_tools(model: Model, betas: frozenset[str], tools: list[Json]) -> None:
                 raise Invalid(f"tools.{index}: tool type '{kind}' is not supported for this model")
         elif not (CLIENT_TOOLS.fullmatch(kind) or (SEARCH_TOOLS.fullmatch(kind) and _searches_tools(model, betas))):
             raise Invalid(f"tools.{index}: tool type '{kind}' is not supported for this model")
-    if tools and all(tool.get("defer_loading") for tool in tools):
-        raise Invalid("At least one tool must have defer_loading=false.")
 
 
 def _check_custom_keys(model: Model, betas: frozenset[str], index: int, tool: Json) -> None:
@@ -62,18 +76,56 @@ def _searches_tools(model: Model, betas: frozenset[str]) -> bool:
 
 
 def check_blocks(model: Model, betas: frozenset[str], body: Json) -> None:
-    known = {tool.get("name") for tool in body.get("tools") or []}
+    known = {tool.get("name") for tool in body.get("tools") or []} | _defined_tools(body)
     for path, block in blocks_of(body["messages"]):
         _check_block(model, betas, path, block)
+        if block["type"] == "tool_search_tool_result":
+            _check_found(path, block, known)
         for inner_path, inner in nested_blocks(path, block):
             _check_result_block(model, betas, inner_path, inner, known)
 
 
 def _check_block(model: Model, betas: frozenset[str], path: str, block: Json) -> None:
     kind = block["type"]
+    if kind in THOUGHTS and model.thinking == ("disabled",):
+        raise _wrong_tag(path, kind, BLOCKS)
     if kind not in BLOCKS and not _is_opened(model, betas, block):
         raise _wrong_tag(path, kind, BLOCKS)
+    _check_keys(f"{path}.{kind}", block)
     _check_source(f"{path}.{kind}", block)
+    definition = _definition_in(block)
+    if definition is not None:
+        if INLINE_TOOLS not in betas:
+            raise _wrong_tag(f"{path}.tool_addition.tool", "tool_definition", ("tool_reference",))
+        _check_each_tool(model, betas, [definition])
+
+
+def _check_found(path: str, block: Json, known: set[Any]) -> None:
+    content = block.get("content")
+    found = content.get("tool_references", []) if isinstance(content, dict) else []
+    for reference in found:
+        if reference.get("tool_name") not in known:
+            raise Invalid(f"{path}: Tool reference '{reference.get('tool_name')}' not found in available tools")
+
+
+def _check_keys(path: str, block: Json) -> None:
+    allowed = BLOCK_KEYS.get(str(block.get("type")))
+    for name in block if allowed is not None else ():
+        if name not in ("type", "cache_control") and name not in (allowed or ()):
+            raise Invalid(f"{path}.{name}: {EXTRA}")
+
+
+def _defined_tools(body: Json) -> set[Any]:
+    definitions = (_definition_in(block) for _, block in blocks_of(body["messages"]))
+    return {definition.get("name") for definition in definitions if definition is not None}
+
+
+def _definition_in(block: Json) -> Json | None:
+    tool = block.get("tool")
+    if block["type"] != "tool_addition" or not isinstance(tool, dict) or tool.get("type") != "tool_definition":
+        return None
+    definition = tool.get("definition")
+    return definition if isinstance(definition, dict) else None
 
 
 def _is_opened(model: Model, betas: frozenset[str], block: Json) -> bool:
@@ -94,6 +146,7 @@ def _check_result_block(model: Model, betas: frozenset[str], path: str, block: J
             raise Invalid(f"{path}: Tool reference '{block.get('tool_name')}' not found in available tools")
     elif kind not in RESULT_BLOCKS:
         raise _wrong_tag(path, str(kind), RESULT_BLOCKS)
+    _check_keys(f"{path}.{kind}", block)
     _check_source(f"{path}.{kind}", block)
 
 
@@ -140,6 +193,7 @@ def _cache_marks(body: Json) -> Iterator[Place]:
     for path, block in blocks_of(body["messages"]):
         places.append((f"{path}.{block['type']}", block))
         places += nested_blocks(path, block)
+    places.append(("automatic", body))  # for the whole request, after everything else
     for path, holder in places:
         mark = holder.get("cache_control")
         if isinstance(mark, dict):

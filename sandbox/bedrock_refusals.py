@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox import bedrock_blocks as blocks
+from sandbox import bedrock_thinking as thinking
 from sandbox.bedrock_models import Model
 from sandbox.binding import Seal, says, seal_of, stands
 from sandbox.conversation import EXTRA, Invalid, Json, blocks_of, check_messages, check_required, check_system, check_tools
@@ -26,13 +27,16 @@ FIELDS = frozenset({
     "tools", "tool_choice", "thinking", "metadata", "output_config",
 })  # fmt: skip
 OPENED_FIELDS = {
-    "context_management": frozenset({"context-management-2025-06-27", "compact-2026-01-12"}),
+    "context_management": frozenset({"context-management-2025-06-27"}),
     "safeguards": frozenset({"dangerous-tool-use-2026-09-03"}),
 }
 TURN_BETAS = frozenset({"per-turn-control-2026-07-01", "mid-conversation-output-config-2026-07-01"})
-EDIT_BETAS = {"compact_20260112": "compact-2026-01-12"}
-EDITS = frozenset({"clear_tool_uses_20250919", "clear_thinking_20251015", *EDIT_BETAS})
-THINKING_KEYS = frozenset({"type", "budget_tokens", "display"})
+EDIT_BETAS = {
+    "clear_tool_uses_20250919": "context-management-2025-06-27",
+    "clear_thinking_20251015": "context-management-2025-06-27",
+    "compact_20260112": "compact-2026-01-12",
+}
+THINKING_EDITS = "clear_thinking_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,13 @@ def _check_version(submission: Submission) -> None:
         raise Invalid(f"anthropic_version: Input should be '{OLDEST_VERSION}'")
 
 
+def _check_length(submission: Submission) -> None:
+    asked, most = submission.body["max_tokens"], submission.model.most_output
+    if asked > most:
+        name = submission.model.name
+        raise Invalid(f"max_tokens: {asked} > {most}, which is the maximum allowed number of output tokens for {name}")
+
+
 def _check_betas(submission: Submission) -> None:
     given = submission.body.get("anthropic_beta")
     if given is not None and not isinstance(given, list):
@@ -100,17 +111,21 @@ def _check_betas(submission: Submission) -> None:
 
 def _check_fields(submission: Submission) -> None:
     allowed = FIELDS | ({"cache_control"} if submission.model.top_level_cache_control else set())
+    edits = (submission.body.get("context_management") or {}).get("edits", [])
+    if submission.opened("compact-2026-01-12") and any(edit.get("type") == "compact_20260112" for edit in edits):
+        allowed = allowed | {"context_management"}
     for name in submission.body:
         if name not in allowed and not submission.opened(*OPENED_FIELDS.get(name, ())):
             raise Invalid(f"{name}: {EXTRA}")
     for name in submission.body.get("metadata") or {}:
         if name != "user_id":
             raise Invalid(f"metadata.{name}: {EXTRA}")
-    management = submission.body.get("context_management") or {}
-    for index, edit in enumerate(management.get("edits", [])):
+    for index, edit in enumerate(edits):
         kind = edit.get("type")
-        if kind not in EDITS or (kind in EDIT_BETAS and EDIT_BETAS[kind] not in submission.betas):
+        if EDIT_BETAS.get(kind) not in submission.betas:
             raise Invalid(f"context_management.edits.{index}: Input tag '{kind}' does not match any of the expected tags")
+        if kind.startswith(THINKING_EDITS) and not thinking_is_on(submission.body):
+            raise Invalid(f"`{kind}` strategy requires `thinking` to be enabled or adaptive")
 
 
 def _check_conversation(submission: Submission) -> None:
@@ -137,55 +152,14 @@ def _check_government(submission: Submission) -> None:
         raise Invalid("x-anthropic-billing-header is a reserved keyword and may not be used in the system prompt.")
 
 
-def _check_thinking(submission: Submission) -> None:
-    thinking = submission.body.get("thinking")
-    if thinking is None:
-        return
-    kind = thinking.get("type") if isinstance(thinking, dict) else None
-    _check_thinking_type(submission, kind)
-    allowed = THINKING_KEYS | ({"block_binding"} if submission.opened("thinking-binding-controls-2026-08-01") else set())
-    for name in thinking:
-        if name not in allowed:
-            raise Invalid(f"thinking.{kind}.{name}: {EXTRA}")
-    displays = ["summarized", "omitted"] + (["updates"] if submission.opened("thinking-display-updates-2026-08-18") else [])
-    if thinking.get("display", "omitted") not in displays:
-        raise Invalid(f"thinking.{kind}.display: Input should be {','.join(repr(name) for name in displays)}")
-    if kind == "enabled":
-        _check_budget(submission.body, thinking.get("budget_tokens"))
-
-
-def _check_thinking_type(submission: Submission, kind: Any) -> None:
-    model, effort = submission.model, (submission.body.get("output_config") or {}).get("effort", "high")
-    if not model.thinking:
-        raise Invalid(f"thinking: {EXTRA}")
-    if kind == "enabled" and kind not in model.thinking:
-        raise Invalid(
-            '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" and "output_config.effort" '
-            "to control thinking behavior."
-        )
-    if kind == "adaptive" and kind not in model.thinking:
-        raise Invalid("adaptive thinking is not supported on this model")
-    if kind not in model.thinking or (kind == "disabled" and model.disabled_up_to_high and effort in ("max", "xhigh")):
-        raise Invalid(f'"thinking.type.{kind}" is not supported for this model.')
-
-
-def _check_budget(body: Json, budget: Any) -> None:
-    if not isinstance(budget, int):
-        raise Invalid("thinking.enabled.budget_tokens: Field required")
-    if budget < 1024:
-        raise Invalid("thinking.enabled.budget_tokens: Input should be greater than or equal to 1024")
-    if budget >= body["max_tokens"]:
-        raise Invalid("`max_tokens` must be greater than `thinking.budget_tokens`.")
-
-
 def _check_settings(submission: Submission) -> None:
     """Sampling, effort, structured output, and forced tools."""
     body, model = submission.body, submission.model
     for name, default in (("temperature", 1), ("top_p", 1), ("top_k", None)):
         if not model.sampling and name in body and body[name] != default:
             raise Invalid(f"`{name}` is deprecated for this model.")
-    if model.sampling and thinking_is_on(body) and body.get("temperature", 1) != 1:
-        raise Invalid("`temperature` may only be set to 1 when thinking is enabled.")
+    if thinking_is_on(body):
+        thinking.check_sampling(body)
     config = body.get("output_config") or {}
     for name in config:
         if name not in ("effort", "format") or (name == "format" and not model.structured_output):
@@ -235,10 +209,6 @@ def _check_signatures(submission: Submission) -> None:
             raise Invalid(f"{path}: Invalid `signature` in `thinking` block. The block is bound to a different conversation.")
 
 
-def _check_kept_thinking(submission: Submission) -> None:
-    check_kept_thinking(submission.body)
-
-
 def _seal(path: str, block: Json) -> Seal | None:
     try:
         return seal_of(str(block["signature"]), SIGNATURE_PREFIX)
@@ -271,11 +241,19 @@ def _check_blocks(submission: Submission) -> None:
     blocks.check_blocks(submission.model, submission.betas, submission.body)
 
 
+def _check_thinking(submission: Submission) -> None:
+    thinking.check_thinking(submission.model, submission.betas, submission.body)
+
+
+def _check_kept_thinking(submission: Submission) -> None:
+    check_kept_thinking(submission.body)
+
+
 def _check_cache_marks(submission: Submission) -> None:
     blocks.check_cache_marks(submission.model, submission.body)
 
 
 CHECKS: tuple[Callable[[Submission], None], ...] = (
-    _check_version, _check_betas, _check_fields, _check_conversation, _check_tools, _check_blocks, _check_cache_marks,
-    _check_thinking, _check_settings, _check_signatures, _check_kept_thinking,
+    _check_version, _check_length, _check_betas, _check_fields, _check_conversation, _check_tools, _check_blocks,
+    _check_cache_marks, _check_thinking, _check_settings, _check_signatures, _check_kept_thinking,
 )  # fmt: skip

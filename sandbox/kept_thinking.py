@@ -26,17 +26,17 @@ def check_signatures(messages: list[Json], platform: str) -> None:
 
 
 def check_kept_thinking(body: Json) -> None:
-    """With a thinking budget, a turn that waits for its tools must still begin with its thought."""
-    messages = [message for message in body["messages"] if message["role"] != "system"]
+    """With a thinking budget, the last turn of the assistant must begin with its thought when it called tools."""
+    messages = body["messages"]
     budgeted = (body.get("thinking") or {}).get("type") == "enabled"
-    if not budgeted or len(messages) < 2 or messages[-2]["role"] != "assistant":
+    last = next((index for index in reversed(range(len(messages))) if messages[index]["role"] == "assistant"), None)
+    if not budgeted or last is None:
         return
-    turn = messages[-2]["content"]
+    turn = messages[last]["content"]
     if isinstance(turn, list) and any(block["type"] == "tool_use" for block in turn):
         first = turn[0]["type"]
         if first not in ("thinking", "redacted_thinking"):
-            index = body["messages"].index(messages[-2])
             raise Invalid(
-                f"messages.{index}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{first}`. "
+                f"messages.{last}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{first}`. "
                 "When `thinking` is enabled, a final `assistant` message must start with a thinking block."
             )

@@ -124,7 +124,7 @@ def usage_of(tokens: Tokens) -> Json:
 
 def thinking_is_on(body: Json) -> bool:
     thinking = body.get("thinking")
-    return isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive")
+    return isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive", "between_tools")
 
 
 def _block_events(index: int, block: Json) -> Iterator[Json]:

@@ -62,7 +62,8 @@ def _missing(kept: Sequence[str], draft: Draft) -> Iterator[str]:
     opened = {feature for name in kept for feature in rules[name].opens} | draft.capabilities.ga
     for name in sorted(draft.capabilities.betas - set(kept)):
         row = rules.get(name)
-        if row and row.add and any(holds(draft.body, feature) for feature in row.opens - opened):
+        wanted = row is not None and row.add and any(holds(draft.body, feature) for feature in row.opens - opened)
+        if wanted or (row is not None and row.instead_of in draft.replaced):
             yield name
 
 
@@ -74,7 +75,7 @@ def holds(body: Mapping[str, Any], feature: str) -> bool:
 
 def features_at(path: str) -> frozenset[str]:
     """The features that a refused path ("output_config", "context_management.edits.keep") is about; none when unknown."""
-    names = _PRESENT.keys() - _NOT_REFUSED
+    names = REFUSABLE
     if path in names:
         return frozenset((path,))
     inside = frozenset(name for name in names if name.startswith(f"{path}."))
@@ -128,10 +129,12 @@ def _field(key: str, name: str) -> Callable[[Mapping[str, Any]], bool]:
 
 def _uses_tool_search(body: Mapping[str, Any]) -> bool:
     deferred = _tool_field("defer_loading")(body) or _has_tool("tool_search_tool_")(body)
-    return deferred or _has_block("tool_reference", "tool_search_tool_result")(body)
+    return deferred or _has_block("tool_reference", "tool_search_tool_result", "server_tool_use")(body)
 
 
 def _compacts(body: Mapping[str, Any]) -> bool:
+    if _has_block("compaction")(body):
+        return True
     edits = _object(body, "context_management").get("edits")
     return isinstance(edits, list) and any(isinstance(e, dict) and str(e.get("type", "")).startswith("compact_") for e in edits)
 
@@ -150,24 +153,31 @@ def _caches(name: str) -> Callable[[Mapping[str, Any]], bool]:
     return found
 
 
-_NOT_REFUSED = frozenset(("thinking", "tools"))  # asked for presence only: no refusal can be about all of them
+_NOT_REFUSED = frozenset(
+    ("thinking", "tools", "tools.memory", "messages.search_result")
+)  # asked for presence only: no refusal can be about all of them
 _PRESENT: Mapping[str, Callable[[Mapping[str, Any]], bool]] = MappingProxyType(
     {
+        "cache_control": lambda body: "cache_control" in body,
         "cache_control.ttl": _caches("ttl"),
         "context_management": lambda body: "context_management" in body,
         "context_management.compact": _compacts,
+        "messages.search_result": _has_block("search_result"),
         "messages.output_config": lambda body: any("output_config" in message for message in _messages(body)),
         "messages.system": lambda body: any(message.get("role") == "system" for message in _messages(body)),
         "messages.thinking": _has_block("thinking", "redacted_thinking"),
         "messages.tool_changes": _has_block("tool_addition", "tool_removal"),
         "messages.tool_definitions": _defines_tools,
+        "messages.tool_removal": _has_block("tool_removal"),
         "metadata": lambda body: "metadata" in body,
         "output_config.effort": _field("output_config", "effort"),
         "output_config.format": _field("output_config", "format"),
         "safeguards": lambda body: "safeguards" in body,
         "sampling": lambda body: any(name in body for name in ("temperature", "top_p", "top_k")),
-        "thinking": lambda body: _object(body, "thinking").get("type") in ("enabled", "adaptive"),
+        "sampling.default": lambda body: body.get("temperature") == 1 or body.get("top_p") == 1,
+        "thinking": lambda body: _object(body, "thinking").get("type") in ("enabled", "adaptive", "between_tools"),
         "thinking.adaptive": lambda body: _object(body, "thinking").get("type") == "adaptive",
+        "thinking.between_tools": lambda body: _object(body, "thinking").get("type") == "between_tools",
         "thinking.block_binding": _field("thinking", "block_binding"),
         "thinking.disabled": lambda body: _object(body, "thinking").get("type") == "disabled",
         "thinking.display": _field("thinking", "display"),
@@ -178,6 +188,10 @@ _PRESENT: Mapping[str, Callable[[Mapping[str, Any]], bool]] = MappingProxyType(
         "tools.computer_20250124": _has_tool("computer_20250124"),
         "tools.computer_20251124": _has_tool("computer_20251124"),
         "tools.defer_loading": _uses_tool_search,
+        "tools.eager_input_streaming": _tool_field("eager_input_streaming"),
+        "tools.input_examples": _tool_field("input_examples"),
+        "tools.memory": _has_tool("memory_"),
         "tools.strict": _tool_field("strict"),
     }
 )
+REFUSABLE = frozenset(_PRESENT.keys() - _NOT_REFUSED)

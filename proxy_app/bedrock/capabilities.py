@@ -29,20 +29,40 @@ class Beta:
     serves: frozenset[str] = frozenset()
     only_with: bool = False
     add: bool = False
+    instead_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A kind of content block: the feature it needs, and the fields it may have (None: never touched)."""
+
+    needs: str
+    fields: frozenset[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """A mode of thinking: the fields it may have, and the modes to try where a model lacks it."""
+
+    fields: frozenset[str]
+    instead: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What holds for every model: the allowlists, the beta table, and the closed list of features."""
+    """What holds for every model: the allowlists (name -> the feature it needs, or ""), the beta table, and the features."""
 
-    top_level: frozenset[str]
-    message_fields: frozenset[str]
-    thinking_fields: frozenset[str]
+    top_level: Mapping[str, str]
+    message_fields: Mapping[str, str]
     output_fields: frozenset[str]
-    custom_tool_fields: frozenset[str]
+    sampling_defaults: Mapping[str, float | None]
+    thinking: Mapping[str, Mode]
+    tool_fields: Mapping[str, str]
     refused_tool_fields: frozenset[str]
-    client_tools: tuple[str, ...]
-    edits: Mapping[str, str]
+    client_tools: Mapping[str, str]
+    blocks: Mapping[str, Block]
+    edits: Mapping[str, tuple[str, ...]]
+    core: frozenset[str]
     effort_order: tuple[str, ...]
     effort_budgets: Mapping[str, int]
     beta_aliases: Mapping[str, str]
@@ -119,11 +139,18 @@ def load_capabilities(path: Path = _FILE) -> CapabilityTable:
 
 
 def _rules(raw: Mapping[str, Any], features: frozenset[str]) -> Rules:
-    sets = ("top_level", "message_fields", "thinking_fields", "output_fields", "custom_tool_fields", "refused_tool_fields")
     return Rules(
-        **{name: frozenset(raw[name]) for name in sets},
-        client_tools=tuple(raw["client_tools"]),
-        edits=raw["edits"],
+        top_level=raw["top_level"],
+        message_fields=raw["message_fields"],
+        output_fields=frozenset(raw["output_fields"]),
+        sampling_defaults=raw["sampling_defaults"],
+        tool_fields=raw["tool_fields"],
+        refused_tool_fields=frozenset(raw["refused_tool_fields"]),
+        client_tools=raw["client_tools"],
+        core=frozenset(raw["core"]),
+        thinking={name: Mode(frozenset(row["fields"]), tuple(row["instead"])) for name, row in raw["thinking"].items()},
+        blocks={name: _block(row) for name, row in raw["blocks"].items()},
+        edits={name: tuple(needs) for name, needs in raw["edits"].items()},
         effort_order=tuple(raw["effort_order"]),
         effort_budgets=raw["effort_budgets"],
         beta_aliases=raw["beta_aliases"],
@@ -132,12 +159,17 @@ def _rules(raw: Mapping[str, Any], features: frozenset[str]) -> Rules:
     )
 
 
+def _block(row: Mapping[str, Any]) -> Block:
+    return Block(row.get("needs", ""), None if row["fields"] is None else frozenset(row["fields"]))
+
+
 def _beta_row(row: Mapping[str, Any]) -> Beta:
     return Beta(
         opens=frozenset(row.get("opens", ())),
         serves=frozenset(row.get("serves", ())),
         only_with=row.get("only_with", False),
         add=row.get("add", False),
+        instead_of=row.get("instead_of", ""),
     )
 
 

@@ -27,9 +27,13 @@ class Draft:
     open: frozenset[str]
     notes: list[str] = field(default_factory=list)
     lost_tools: set[str] = field(default_factory=set)  # names of tools that were taken out
+    loaded_tools: set[str] = field(default_factory=set)  # tools whose addition was dropped: there from the start instead
+    defined_tools: set[str] = field(default_factory=set)  # tools defined in the conversation itself
+    replaced: set[str] = field(default_factory=set)  # features dropped for which a beta may stand in
 
     def allows(self, feature: str) -> bool:
-        return feature in self.open
+        """The empty feature is what nothing needs."""
+        return not feature or feature in self.open
 
     def note(self, text: str) -> None:
         if text not in self.notes:

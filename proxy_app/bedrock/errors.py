@@ -172,6 +172,8 @@ _PATH = re.compile(r"(?P<path>[a-z_0-9]+(?:\.[a-z_0-9]+)*): extra inputs are not
 _PLACES = frozenset(("custom", "ephemeral", "adaptive", "enabled", "disabled", "content", "tool_result", "text", "tool_use"))
 _NAMED_FIELDS = (
     (re.compile(r"(temperature|top_p|top_k).{0,40}(?:deprecated|not supported)", re.I), "sampling"),
+    (re.compile(r"(temperature|top_p|top_k).{0,40}(?:deprecated|not supported)", re.I), "sampling.default"),
+    (re.compile(r"tool_choice.{0,40}not supported", re.I), "tool_choice.forced"),
     (re.compile(r"thinking\.type\.enabled.{0,4}is not supported", re.I), "thinking.enabled"),
     (re.compile(r"adaptive thinking is not supported|input tag 'adaptive'", re.I), "thinking.adaptive"),
     (re.compile(r"thinking\.type\.disabled.{0,4}is not supported|input tag 'disabled'", re.I), "thinking.disabled"),

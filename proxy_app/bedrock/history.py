@@ -15,28 +15,54 @@ import orjson
 from proxy_app.bedrock.draft import Block, Draft
 
 _LONGEST_INPUT = 400
-_SEARCH_RESULT = "tool_search_tool_result"
-_PLAIN = ("text", "tool_use", "tool_result", "thinking", "redacted_thinking")
+_WITH_SOURCE = ("image", "document")
 _GONE = frozenset(("container_upload", "mcp_tool_listing", "fallback"))
 
 
 def translate_history(draft: Draft) -> None:
     """Walks every block once."""
-    draft.rewrite_blocks(lambda block: _translated(block, draft))
+    tools = draft.body.get("tools")
+    declared = {str(tool.get("name")) for tool in tools if isinstance(tool, dict)} if isinstance(tools, list) else set()
+    named = frozenset(declared | draft.defined_tools)
+    draft.rewrite_blocks(lambda block: _translated(block, draft, named))
 
 
-def _translated(block: Block, draft: Draft) -> Block | None:
+def _translated(block: Block, draft: Draft, tools: frozenset[str]) -> Block | None:
     kind = block.get("type")
-    if kind in _PLAIN or not isinstance(kind, str):
+    if not isinstance(kind, str):
         return block
-    if kind in ("image", "document"):
-        return _with_reachable_source(block, kind, draft)
+    known = draft.capabilities.rules.blocks.get(kind)
+    if known is None or (known.needs and not _stands(block, kind, known.needs, draft, tools)):
+        return _in_words(block, kind, draft)
+    if kind in _WITH_SOURCE and _is_elsewhere(block):
+        return _address(block, kind, draft)
+    if kind == "tool_search_tool_result":
+        block = _with_declared_tools(block, tools)
+    if known.fields is None or block.keys() <= known.fields:
+        return block
+    draft.note(f"dropped a field of {kind} blocks")
+    return {name: value for name, value in block.items() if name in known.fields}
+
+
+def _stands(block: Block, kind: str, needs: str, draft: Draft, tools: frozenset[str]) -> bool:
+    """Whether a block that not every model takes means something there."""
+    if not draft.allows(needs):
+        return False
     if kind == "tool_reference":
-        return block if draft.allows("tools.defer_loading") else _text(block, f"The tool {block.get('tool_name')} is available.")
+        return str(block.get("tool_name")) in tools
+    if kind == "server_tool_use":
+        return draft.capabilities.rules.client_tools.get(str(block.get("name"))) == needs
+    if kind == "tool_search_tool_result":
+        return True
+    return isinstance(block.get("content"), str) and bool(block["content"].strip())  # a compaction that can be read
+
+
+def _in_words(block: Block, kind: str, draft: Draft) -> Block | None:
+    if kind == "tool_reference":
+        return _text(block, f"The tool {block.get('tool_name')} is available.")
     if kind in ("server_tool_use", "mcp_tool_use"):
-        return _server_call(block, draft)
-    if kind == _SEARCH_RESULT and draft.allows("tools.defer_loading"):
-        return block
+        draft.note("turned server tool calls into text")
+        return _text(block, f"[Called {block.get('name')} with {_short_json(block.get('input'))}]")
     if kind in _GONE:
         draft.note(f"dropped {kind} blocks")
         return None
@@ -45,7 +71,19 @@ def _translated(block: Block, draft: Draft) -> Block | None:
     if kind.endswith("_tool_result"):
         draft.note("turned server tool results into text")
         return _text(block, _result_words(kind.removesuffix("_tool_result"), block.get("content")))
-    return block
+    draft.note("turned blocks of an unknown kind into text")
+    lines = _lines(block)
+    return _text(block, "\n".join(lines)) if lines else None
+
+
+def _with_declared_tools(block: Block, tools: frozenset[str]) -> Block:
+    """A search that found a tool which has gone found it in vain."""
+    content = block.get("content")
+    found = content.get("tool_references") if isinstance(content, dict) else None
+    if not isinstance(content, dict) or not isinstance(found, list):
+        return block
+    kept = [each for each in found if not isinstance(each, dict) or str(each.get("tool_name")) in tools]
+    return block if len(kept) == len(found) else {**block, "content": {**content, "tool_references": kept}}
 
 
 def _text(block: Block, text: str) -> Block:
@@ -53,20 +91,16 @@ def _text(block: Block, text: str) -> Block:
     return {"type": "text", "text": text, **cache}
 
 
-def _with_reachable_source(block: Block, kind: str, draft: Draft) -> Block:
+def _is_elsewhere(block: Block) -> bool:
     source = block.get("source")
-    if not isinstance(source, dict) or source.get("type") not in ("url", "file"):
-        return block
+    return isinstance(source, dict) and source.get("type") in ("url", "file")
+
+
+def _address(block: Block, kind: str, draft: Draft) -> Block:
     draft.note(f"replaced {kind} by address")
+    source = block["source"]
     name = block.get("title") or source.get("url") or source.get("file_id") or "no name"
     return _text(block, f"[{kind} that cannot be shown here: {name}]")
-
-
-def _server_call(block: Block, draft: Draft) -> Block:
-    if str(block.get("name", "")).startswith("tool_search_tool_") and draft.allows("tools.defer_loading"):
-        return block
-    draft.note("turned server tool calls into text")
-    return _text(block, f"[Called {block.get('name')} with {_short_json(block.get('input'))}]")
 
 
 def _compaction(block: Block, draft: Draft) -> Block | None:

@@ -16,16 +16,20 @@ if TYPE_CHECKING:
     from proxy_app.bedrock.repair import Repaired
 
 THINKING_BLOCKS = "messages.thinking"
-NAMED, UNNAMED, THINKING = "named", "unnamed", "thinking"
+NAMED, UNNAMED, THINKING, MINIMAL = "named", "unnamed", "thinking", "minimal"
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """Betas and features to leave out. `tried` are the classes of correction that this request has used up."""
+    """Betas and features to leave out. `tried` are the classes of correction that this request has used up.
+
+    `spared` were left out without having been named: they made this request pass and say nothing about the next one.
+    """
 
     betas: frozenset[str] = frozenset()
     fields: frozenset[str] = frozenset()
     tried: frozenset[str] = frozenset()
+    spared: frozenset[tuple[str, str]] = frozenset()
 
     @classmethod
     def nothing(cls) -> Learned:
@@ -39,7 +43,8 @@ class Learned:
 
     def lasting(self) -> Learned:
         """What may be remembered: never the removal of thinking, which is about one conversation."""
-        return Learned(self.betas, self.fields - {THINKING_BLOCKS})
+        spared = {name for kind, name in self.spared if kind == "beta"}, {name for kind, name in self.spared if kind == "field"}
+        return Learned(self.betas - spared[0], self.fields - spared[1] - {THINKING_BLOCKS})
 
 
 _NOTHING = Learned()
@@ -54,10 +59,20 @@ def corrective(fault: BedrockFault, sent: Repaired, learned: Learned) -> Learned
         return _once(learned, THINKING, {("field", THINKING_BLOCKS)} if sent.has_thinking_to_strip else set())
     if fault.kind is not Kind.BETA_OR_FIELD:
         return None
+    if learned.tried & {NAMED, UNNAMED}:
+        return _minimal(sent, learned)
     offenders = set(named_offenders(fault.detail))
     if offenders:
         return _once(learned, NAMED, {found for kind, name in offenders for found in sent.offending(kind, name)})
     return _once(learned, UNNAMED, {("beta", name) for name in sent.betas}) if refuses_betas(fault.detail) else None
+
+
+def _minimal(sent: Repaired, learned: Learned) -> Learned | None:
+    """The last step: everything goes that a model may lack, all at once. An upstream names one thing at a time."""
+    drop = {("beta", name) for name in sent.betas} | {("field", name) for name in sent.extras()}
+    known = {("beta", name) for name in learned.betas} | {("field", name) for name in learned.fields}
+    minimal = _once(learned, MINIMAL, drop - known)
+    return minimal and replace(minimal, spared=learned.spared | (drop - known))
 
 
 def _once(learned: Learned, step: str, drop: set[tuple[str, str]]) -> Learned | None:

@@ -55,7 +55,7 @@ def settle_system_messages(draft: Draft) -> None:
 
 
 def _ends_with_turn(message: Any) -> bool:
-    return isinstance(message, dict) and message.get("clear_at") == "next_user_message"
+    return isinstance(message, dict) and _role(message) == "system" and message.get("clear_at") == "next_user_message"
 
 
 def _role(message: Any) -> Any:
@@ -91,12 +91,11 @@ def _trimmed(message: Any, draft: Draft) -> Any:
     if not isinstance(message, dict):
         return message
     fields = draft.capabilities.rules.message_fields
-    if not draft.allows("messages.output_config"):
-        fields = fields - {"output_config"}
-    if message.keys() <= fields:
+    kept = {name: value for name, value in message.items() if name in fields and draft.allows(fields[name])}
+    if len(kept) == len(message):
         return message
-    draft.note_dropped("messages", message.keys() - fields, draft.capabilities.rules.message_fields)
-    return {name: value for name, value in message.items() if name in fields}
+    draft.note_dropped("messages", message.keys() - kept.keys(), fields)
+    return kept
 
 
 def _without_changes(message: Any, draft: Draft) -> Any | None:
@@ -123,8 +122,13 @@ def _settled_change(block: Block, draft: Draft) -> Block | None:
     definition = tool.get("definition")
     if tool.get("type") == "tool_definition" and isinstance(definition, dict):
         return _settled_definition(block, definition, draft)
-    known = tool.get("type") == "tool_reference" and str(tool.get("name")) not in draft.lost_tools
-    return block if known and draft.allows("messages.tool_changes") else _refused_change(draft)
+    name = str(tool.get("name"))
+    stands = tool.get("type") == "tool_reference" and name not in draft.lost_tools and draft.allows("messages.tool_changes")
+    if block.get("type") == "tool_removal":
+        return block if stands and draft.allows("messages.tool_removal") else _refused_change(draft)
+    if not stands:
+        draft.loaded_tools.add(name)
+    return block if stands else _refused_change(draft)
 
 
 def _refused_change(draft: Draft) -> Block | None:
@@ -137,6 +141,7 @@ def _settled_definition(block: Block, definition: Block, draft: Draft) -> Block 
         draft.lost_tools.add(str(definition.get("name")))
         return _refused_change(draft)
     if draft.allows("messages.tool_definitions"):
+        draft.defined_tools.add(str(definition.get("name")))
         trimmed = trimmed_tool(definition, draft)
         return block if trimmed is definition else {**block, "tool": {**block["tool"], "definition": trimmed}}
     tools = draft.body.get("tools")

@@ -16,7 +16,7 @@ from proxy_app.bedrock.draft import Draft
 from proxy_app.bedrock.thinking import wanted_budget
 
 _LEAST_ANSWER = 1024  # left for the answer beside a thinking budget
-_SAMPLING = ("temperature", "top_p", "top_k")
+_LEAST_TOP_P_WITH_THINKING = 0.95
 
 
 def settle_length(draft: Draft) -> None:
@@ -56,12 +56,18 @@ def settle_output_config(draft: Draft) -> None:
         _instruct_format(config["format"], draft)
     refused = [name for name, value in changes.items() if value is None]
     draft.note_dropped("output_config", refused, draft.capabilities.rules.output_fields)
-    draft.merge("output_config", **changes)
+    if changes:
+        draft.merge("output_config", **changes)
 
 
 def settle_sampling(draft: Draft) -> None:
-    if not draft.allows("sampling"):
-        for name in _SAMPLING:
+    """Where a model samples in its own way only the defaults may be named; where it thinks, no temperature and no top_k."""
+    sampled, named = draft.allows("sampling"), draft.allows("sampling.default")
+    thinks = holds(draft.body, "thinking")
+    for name, default in draft.capabilities.rules.sampling_defaults.items():
+        value = draft.body.get(name)
+        stays = named if value == default else sampled and (not thinks or _stays_with_thinking(name, value))
+        if not stays:
             draft.drop(name)
 
 
@@ -71,20 +77,15 @@ def settle_context(draft: Draft) -> None:
     if management is None:
         return
     edits = management.get("edits") if isinstance(management, dict) else None
-    if not isinstance(management, dict) or not isinstance(edits, list) or not draft.allows("context_management"):
+    if not isinstance(management, dict) or not isinstance(edits, list):
         draft.drop("context_management")
         return
     kept = [edit for edit in edits if _edit_stays(edit, draft)]
-    if not kept:
+    if not kept and (edits or not draft.allows("context_management")):
         draft.drop("context_management")
     elif len(kept) < len(edits):
         draft.note("dropped context edits")
         draft.body["context_management"] = {**management, "edits": kept}
-
-
-def settle_safeguards(draft: Draft) -> None:
-    if not draft.allows("safeguards"):
-        draft.drop("safeguards")
 
 
 def _adopt_output_format(draft: Draft) -> None:
@@ -96,10 +97,10 @@ def _adopt_output_format(draft: Draft) -> None:
 
 
 def _fitting_effort(effort: Any, draft: Draft) -> Any:
-    if not draft.allows("output_config.effort"):
-        return None
     order, ceiling = draft.capabilities.rules.effort_order, draft.capabilities.effort_ceiling
-    if ceiling is None or effort not in order or order.index(effort) <= order.index(ceiling):
+    if not draft.allows("output_config.effort") or effort not in order:
+        return None
+    if ceiling is None or order.index(effort) <= order.index(ceiling):
         return effort
     draft.note(f"lowered effort to {ceiling}")
     return ceiling
@@ -118,7 +119,9 @@ def _instruct_format(asked: Any, draft: Draft) -> None:
 
 
 def _edit_stays(edit: Any, draft: Draft) -> bool:
-    feature = draft.capabilities.rules.edits.get(str(edit.get("type"))) if isinstance(edit, dict) else None
-    if feature is None:
-        return False
-    return holds(draft.body, feature) if feature == "thinking" else draft.allows(feature)
+    needs = draft.capabilities.rules.edits.get(str(edit.get("type")), ()) if isinstance(edit, dict) else ()
+    return bool(needs) and all(holds(draft.body, need) if need == "thinking" else draft.allows(need) for need in needs)
+
+
+def _stays_with_thinking(name: str, value: Any) -> bool:
+    return name == "top_p" and isinstance(value, int | float) and value >= _LEAST_TOP_P_WITH_THINKING

@@ -40,6 +40,7 @@ class Repaired:
 
     body: dict[str, Any] = field(repr=False)
     notes: tuple[str, ...] = ()
+    core: frozenset[str] = frozenset()  # features that are never left out for being unknown
 
     @property
     def betas(self) -> tuple[str, ...]:
@@ -51,6 +52,10 @@ class Repaired:
 
     def uses(self, feature: str) -> bool:
         return flags.holds(self.body, feature)
+
+    def extras(self) -> set[str]:
+        """The features in use that a request can do without."""
+        return {feature for feature in flags.REFUSABLE if feature not in self.core and self.uses(feature)}
 
     def offending(self, kind: str, name: str) -> set[tuple[str, str]]:
         """What was sent of a beta ("beta") or of a path in the body ("field") that Bedrock named, in our own names."""
@@ -69,7 +74,7 @@ def _set_version(draft: Draft) -> None:
 
 def _keep_allowed_fields(draft: Draft) -> None:
     allowed = draft.capabilities.rules.top_level
-    for name in [name for name in draft.body if name not in allowed and name != "output_format"]:
+    for name in [name for name in draft.body if name not in allowed or not draft.allows(allowed[name])]:
         if name in _UNSAID:
             del draft.body[name]
         elif name.isascii() and name.isidentifier() and len(name) <= 40:
@@ -89,16 +94,14 @@ STEPS: tuple[Step, ...] = (
     messages.settle_message_fields,
     messages.settle_system_messages,
     output.settle_length,
+    tools.settle_tool_choice,
     thinking.settle_thinking,
     output.settle_output_config,
     output.settle_sampling,
     output.settle_context,
-    output.settle_safeguards,
     identity.digest_user,
     identity.drop_billing_block,
-    tools.settle_tool_choice,
-    caching.clean_breakpoints,
-    caching.limit_breakpoints,
+    caching.settle_breakpoints,
     _set_version,
     flags.settle_betas,
 )
@@ -117,7 +120,7 @@ def repair(body: Mapping[str, Any], betas: Sequence[str], capabilities: Capabili
         raise CannotServe(reason)
     for step in STEPS:
         step(draft)
-    return Repaired(draft.body, tuple(draft.notes))
+    return Repaired(draft.body, tuple(draft.notes), able.rules.core)
 
 
 def strip_thinking(body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -22,19 +22,17 @@ _EFFORT_OF_BUDGET = ((4096, "low"), (12288, "medium"))
 def settle_thinking(draft: Draft) -> None:
     """Turns the mode into one that the model has, or takes `thinking` out."""
     thinking = draft.body.get("thinking")
-    if not isinstance(thinking, dict):
+    mode = thinking.get("type") if isinstance(thinking, dict) else None
+    if not isinstance(thinking, dict) or not isinstance(mode, str):
         return
-    mode = thinking.get("type")
-    if mode == "disabled":
-        _settle_disabled(draft)
-    elif mode == "enabled" and not draft.allows("thinking.enabled"):
-        _enabled_to_adaptive(draft, thinking)
-    elif mode == "enabled" and _calls_tools_unthinking(draft.body.get("messages")):
+    fitting = _fitting_mode(mode, draft)
+    if fitting is None or (fitting != "disabled" and _is_ruled_out(fitting, draft)):
         draft.drop("thinking")
-    elif mode == "adaptive" and not draft.allows("thinking.adaptive"):
-        _adaptive_to_enabled(draft)
-    elif mode == "between_tools" and not draft.allows("thinking.adaptive"):
-        draft.drop("thinking")
+        return
+    if fitting != mode:
+        draft.note(f"turned thinking {mode} into {fitting}")
+        draft.merge("thinking", type=fitting)
+        _keep_the_amount(mode, fitting, thinking, draft)
     _fit_budget(draft)
     _trim_fields(draft)
 
@@ -103,45 +101,48 @@ def _drop_thinking_edits(body: dict[str, Any]) -> None:
         del body["context_management"]
 
 
-def _settle_disabled(draft: Draft) -> None:
+def _fitting_mode(asked: str, draft: Draft) -> str | None:
+    rules = draft.capabilities.rules.thinking
+    tried = (asked, *rules[asked].instead) if asked in rules else ()
+    return next((mode for mode in tried if _has_mode(mode, draft)), None)
+
+
+def _has_mode(mode: str, draft: Draft) -> bool:
     config = draft.body.get("output_config")
     effort = config.get("effort") if isinstance(config, dict) else None
-    allowed = draft.allows("thinking.disabled") and (effort in _LOW_EFFORTS or draft.allows("thinking.disabled.any_effort"))
-    if not allowed:
-        draft.drop("thinking")
+    depends = mode == "disabled" and effort not in _LOW_EFFORTS and not draft.allows("thinking.disabled.any_effort")
+    return draft.allows(f"thinking.{mode}") and not depends
 
 
-def _enabled_to_adaptive(draft: Draft, thinking: Mapping[str, Any]) -> None:
-    if not draft.allows("thinking.adaptive"):
-        draft.drop("thinking")
+def _is_ruled_out(mode: str, draft: Draft) -> bool:
+    """Beside a tool that is forced there is no thinking; with a budget a running turn must have begun with a thought."""
+    choice = draft.body.get("tool_choice")
+    if isinstance(choice, dict) and choice.get("type") in ("any", "tool"):
+        return True
+    return mode == "enabled" and _calls_tools_unthinking(draft.body.get("messages"))
+
+
+def _keep_the_amount(mode: str, fitting: str, thinking: Mapping[str, Any], draft: Draft) -> None:
+    """A budget said as an effort, or the other way round."""
+    if fitting == "enabled":
+        draft.merge("thinking", budget_tokens=_budget_of_effort(draft))
         return
-    draft.note("turned thinking enabled into adaptive")
-    draft.merge("thinking", type="adaptive", budget_tokens=None)
     budget = thinking.get("budget_tokens")
-    config = draft.body.get("output_config")
-    named = isinstance(config, dict) and "effort" in config
+    draft.merge("thinking", budget_tokens=None)
+    config = draft.body.get("output_config", {})
     effort = next((name for bound, name in _EFFORT_OF_BUDGET if isinstance(budget, int) and budget < bound), None)
-    if effort and not named and draft.allows("output_config.effort") and not isinstance(config, str | list):
-        draft.merge("output_config", effort=effort)
-
-
-def _adaptive_to_enabled(draft: Draft) -> None:
-    if not draft.allows("thinking.enabled"):
-        draft.drop("thinking")
-        return
-    draft.note("turned thinking adaptive into enabled")
-    draft.merge("thinking", type="enabled", budget_tokens=_budget_of_effort(draft))
+    if mode == "enabled" and effort and isinstance(config, dict) and "effort" not in config:
+        draft.merge("output_config", effort=effort)  # where the model has no effort, it goes with the others
 
 
 def wanted_budget(draft: Draft) -> int:
-    """The tokens that are for thinking, before it is settled; 0 where there is no budget."""
+    """The tokens that are for thinking, before it is settled; 0 where there will be no budget."""
     thinking = draft.body.get("thinking")
-    kind = thinking.get("type") if isinstance(thinking, dict) else None
-    if kind == "enabled" and draft.allows("thinking.enabled"):
-        budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
-        return budget if isinstance(budget, int) else 0
-    becomes_enabled = kind == "adaptive" and not draft.allows("thinking.adaptive") and draft.allows("thinking.enabled")
-    return _budget_of_effort(draft) if becomes_enabled else 0
+    mode = thinking.get("type") if isinstance(thinking, dict) else None
+    if not isinstance(thinking, dict) or not isinstance(mode, str) or _fitting_mode(mode, draft) != "enabled":
+        return 0
+    budget = thinking.get("budget_tokens") if mode == "enabled" else _budget_of_effort(draft)
+    return budget if isinstance(budget, int) else 0
 
 
 def _budget_of_effort(draft: Draft) -> int:
@@ -153,35 +154,30 @@ def _budget_of_effort(draft: Draft) -> int:
 
 def _fit_budget(draft: Draft) -> None:
     """A budget must be at least 1024 and below `max_tokens`; where that cannot be, there is no thinking."""
-    thinking, most = draft.body.get("thinking"), draft.body.get("max_tokens")
-    if not isinstance(thinking, dict) or thinking.get("type") != "enabled" or not isinstance(most, int):
+    thinking, most = draft.body["thinking"], draft.body.get("max_tokens")
+    if thinking["type"] != "enabled" or not isinstance(most, int):
         return
     budget = thinking.get("budget_tokens")
-    if not isinstance(budget, int) or budget < most or holds_interleaved(draft):
-        return
+    if not isinstance(budget, int):
+        budget = _budget_of_effort(draft)
     if most <= LEAST_BUDGET:
         draft.drop("thinking")
     else:
-        draft.merge("thinking", budget_tokens=most - 1)
-
-
-def holds_interleaved(draft: Draft) -> bool:
-    """With interleaved thinking the budget is for the whole turn and may exceed `max_tokens`."""
-    name = "interleaved-thinking-2025-05-14"
-    return name in draft.betas and name in draft.capabilities.betas and bool(draft.body.get("tools"))
+        draft.merge("thinking", budget_tokens=max(LEAST_BUDGET, min(budget, most - 1)))
 
 
 def _trim_fields(draft: Draft) -> None:
     thinking = draft.body.get("thinking")
     if not isinstance(thinking, dict):
         return
-    refused = {name for name in thinking if name not in draft.capabilities.rules.thinking_fields}
-    if thinking.get("display") is not None and not draft.allows("thinking.display"):
-        refused.add("display")
-    if thinking.get("display") == "updates" and not draft.allows("thinking.display.updates"):
-        refused.add("display")
-    if "block_binding" in thinking and not draft.allows("thinking.block_binding"):
-        refused.add("block_binding")
-    if refused:
-        draft.body["thinking"] = {name: value for name, value in thinking.items() if name not in refused}
-        draft.note_dropped("thinking", refused, draft.capabilities.rules.thinking_fields)
+    known = draft.capabilities.rules.thinking[thinking["type"]].fields
+    kept = {name: value for name, value in thinking.items() if name in known and _field_stays(name, value, draft)}
+    if len(kept) < len(thinking):
+        draft.body["thinking"] = kept
+        draft.note_dropped("thinking", thinking.keys() - kept.keys(), ("budget_tokens", "display", "block_binding"))
+
+
+def _field_stays(name: str, value: Any, draft: Draft) -> bool:
+    if name == "display":
+        return draft.allows("thinking.display") and (value != "updates" or draft.allows("thinking.display.updates"))
+    return name != "block_binding" or draft.allows("thinking.block_binding")

@@ -14,7 +14,7 @@ from proxy_app.bedrock.draft import Block, Draft
 
 def is_server_tool(tool: Block, draft: Draft) -> bool:
     kind = tool.get("type")
-    return isinstance(kind, str) and kind != "custom" and not kind.startswith(draft.capabilities.rules.client_tools)
+    return isinstance(kind, str) and kind != "custom" and kind not in draft.capabilities.rules.client_tools
 
 
 def why_unservable(draft: Draft) -> str:
@@ -31,7 +31,7 @@ def why_unservable(draft: Draft) -> str:
 
 
 def drop_server_tools(draft: Draft) -> None:
-    """Takes out what Bedrock does not run; tool search too, where the model has none."""
+    """Takes out what Bedrock does not run, and kinds that this model or request has no feature for (tool search, computer)."""
     tools = draft.body.get("tools")
     if not isinstance(tools, list) or not any(_goes(tool, draft) for tool in tools):
         return
@@ -52,16 +52,23 @@ def drop_server_tools(draft: Draft) -> None:
 def trim_tool_fields(draft: Draft) -> None:
     """Leaves each tool the fields that Bedrock takes, and gives each schema its `type`."""
     tools = draft.body.get("tools")
-    if isinstance(tools, list):
-        draft.body["tools"] = [trimmed_tool(tool, draft) for tool in tools]
+    if not isinstance(tools, list):
+        return
+    trimmed = [trimmed_tool(tool, draft) for tool in tools]
+    if trimmed and all(isinstance(tool, dict) and tool.get("defer_loading") for tool in trimmed):
+        draft.note_dropped("tools", ("defer_loading",), draft.capabilities.rules.tool_fields)
+        trimmed = [{name: value for name, value in tool.items() if name != "defer_loading"} for tool in trimmed]
+    draft.body["tools"] = trimmed
 
 
 def trimmed_tool(tool: Any, draft: Draft) -> Any:
     if not isinstance(tool, dict):
         return tool
     custom = tool.get("type") in (None, "custom")
-    kept = {name: value for name, value in tool.items() if _field_stays(name, custom, draft)}
-    draft.note_dropped("tools", tool.keys() - kept.keys(), draft.capabilities.rules.refused_tool_fields)
+    kept = {name: value for name, value in tool.items() if _field_stays(name, tool, custom, draft)}
+    refused = tool.keys() - kept.keys()
+    draft.note_dropped("tools", refused, draft.capabilities.rules.tool_fields)
+    draft.replaced |= {f"tools.{name}" for name in refused if tool[name]}
     if custom:
         kept["input_schema"] = _schema(kept.get("input_schema"))
     return kept if kept != tool else tool
@@ -92,8 +99,8 @@ def _tools(draft: Draft) -> list[Block]:
 def _goes(tool: Any, draft: Draft) -> bool:
     if not isinstance(tool, dict):
         return False
-    searches = str(tool.get("type", "")).startswith("tool_search_tool_")
-    return is_server_tool(tool, draft) or (searches and not draft.allows("tools.defer_loading"))
+    kind = str(tool.get("type", "custom"))
+    return is_server_tool(tool, draft) or not draft.allows(draft.capabilities.rules.client_tools.get(kind, ""))
 
 
 def _label(tool: Block) -> str:
@@ -101,11 +108,13 @@ def _label(tool: Block) -> str:
     return "".join(c for c in str(tool.get("type", "")) if c.isascii() and (c.isalnum() or c in "_-"))[:40]
 
 
-def _field_stays(name: str, custom: bool, draft: Draft) -> bool:
+def _field_stays(name: str, tool: Block, custom: bool, draft: Draft) -> bool:
     rules = draft.capabilities.rules
-    if name in ("defer_loading", "strict"):
-        return draft.allows(f"tools.{name}")
-    return name in rules.custom_tool_fields if custom else name not in rules.refused_tool_fields
+    if name == "defer_loading" and str(tool.get("name")) in draft.loaded_tools:
+        return False
+    if name in rules.tool_fields:
+        return draft.allows(rules.tool_fields[name])
+    return not custom and name not in rules.refused_tool_fields
 
 
 def _schema(schema: Any) -> Any:

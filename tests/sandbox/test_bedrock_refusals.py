@@ -16,6 +16,12 @@ TOOL = {"name": "Bash", "input_schema": {"type": "object"}}
 EXTRA = "Extra inputs are not permitted"
 C0 = "messages.0.content.0"
 R0 = "messages.2.content.0.tool_result.content.0"
+DEFINED = {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": TOOL}}
+FOUND = {"type": "tool_search_tool_result", "content": {"tool_references": [{"tool_name": "x"}]}}
+EPHEMERAL = {"type": "ephemeral"}
+BUDGET = {"type": "enabled", "budget_tokens": 2000}
+REDACTED = {"type": "redacted_thinking", "data": "x"}
+CLEAR_THINKING = {"type": "clear_thinking_20251015"}
 HELLO = {"role": "user", "content": "hello"}
 BY_NAME = {model.name: model for model in MODELS.values()}
 NAMES = {
@@ -82,7 +88,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (
         "sonnet-5",
         {"anthropic_beta": ["per-turn-control-2026-07-01"], "messages": [HELLO | {"output_config": {}}]},
-        f"messages.0.output_config: {EXTRA}",
+        "Unexpected value(s) `per-turn-control-2026-07-01`",
     ),
     # cache marks
     ("opus-5-5", {"system": [marked(scope="global")]}, f"system.0.cache_control.ephemeral.scope: {EXTRA}"),
@@ -99,6 +105,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("opus-5-5", {"tools": [TOOL | {"anything": 1}]}, f"tools.0.custom.anything: {EXTRA}"),
     ("opus-5-5", {"tools": [TOOL | {"defer_loading": True}]}, "At least one tool must have defer_loading=false."),
     ("sonnet-5", {"tools": [{"type": "computer_20251124", "name": "computer"}]}, "tools.0: tool type 'computer_20251124'"),
+    ("opus-4-8", {"tools": [TOOL | {"eager_input_streaming": True}]}, f"tools.0.custom.eager_input_streaming: {EXTRA}"),
     ("opus-5-5", {"tool_choice": {"type": "auto"}}, "tool_choice may only be specified while providing tools."),
     ("opus-5-5", {"tools": [TOOL], "tool_choice": {"type": "any"}}, "tool_choice: 'any' is not supported"),
     ("sonnet-5", {"tools": [TOOL], "tool_choice": {"type": "tool", "name": "x"}}, "Tool 'x' not found in provided tools"),
@@ -113,7 +120,33 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("opus-5-5", {"messages": user(text(""))}, "messages: text content blocks must be non-empty"),
     ("sonnet-4-6", {"messages": [*user(text()), {"role": "system", "content": "x"}]}, "messages.1.role: Input"),
     ("sonnet-4-6", {"messages": [*user(text()), {"role": "assistant", "content": "x"}]}, "This model does not support assistant"),
+    ("opus-5-5", {"messages": user(text(caller={"type": "direct"}))}, f"{C0}.text.caller: {EXTRA}"),
+    ("opus-5-5", {"messages": user(FOUND)}, f"{C0}: Tool reference 'x' not found"),
+    (
+        "opus-5-5",
+        {"anthropic_beta": ["mid-conversation-tool-changes-2026-07-01"], "messages": user(DEFINED)},
+        f"{C0}.tool_addition.tool: Input tag 'tool_definition'",
+    ),
+    ("3-haiku-20240307", {"max_tokens": 9, "messages": user(REDACTED)}, f"{C0}: Input tag 'redacted_thinking'"),
+    ("opus-5-5", {"max_tokens": 128_001}, "max_tokens: 128001 > 128000, which is the maximum allowed number of output tokens"),
+    ("opus-4-8", {"anthropic_beta": ["afk-mode-2026-01-31"]}, "Unexpected value(s) `afk-mode-2026-01-31`"),
+    ("opus-4-5", {"anthropic_beta": ["compact-2026-01-12"]}, "invalid beta flag"),
+    ("opus-5-5", {"cache_control": EPHEMERAL, "messages": user(*[marked() for _ in range(4)])}, "A maximum of 4 blocks"),
     # thinking, effort, sampling, structured output
+    ("opus-4-1", {"thinking": BUDGET | {"display": "omitted"}}, f"thinking.enabled.display: {EXTRA}"),
+    ("opus-5-5", {"thinking": {"type": "adaptive", "budget_tokens": 2000}}, f"thinking.adaptive.budget_tokens: {EXTRA}"),
+    ("sonnet-4-5", {"thinking": BUDGET, "top_k": 5}, "`top_k` must be unset"),
+    ("sonnet-4-5", {"thinking": BUDGET, "top_p": 0.5}, "`top_p` must be greater than"),
+    (
+        "opus-5-5",
+        {"anthropic_beta": ["context-management-2025-06-27"], "context_management": {"edits": [CLEAR_THINKING]}},
+        "`clear_thinking_20251015` strategy requires `thinking`",
+    ),
+    (
+        "sonnet-5",
+        {"thinking": {"type": "adaptive"}, "tools": [TOOL], "tool_choice": {"type": "any"}},
+        "Thinking may not be enabled when tool_choice forces tool use.",
+    ),
     ("opus-4-7", {"thinking": {"type": "enabled", "budget_tokens": 2000}}, '"thinking.type.enabled" is not'),
     ("sonnet-4-5", {"thinking": {"type": "adaptive"}}, "adaptive thinking is not supported on this model"),
     ("opus-5-5", {"thinking": {"type": "disabled"}}, '"thinking.type.disabled" is not'),

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 import struct
 from base64 import b64encode
 from binascii import crc32
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from proxy_app.bedrock.models import ModelCatalogue, load_catalogue
 from proxy_app.bedrock.repair import Repaired, repair
-
-_FIXTURE = Path(__file__).parent / "fixtures" / "claude_code_requests.json"
-_STANDIN = re.compile(r"<str (\d+)>")
+from tests.proxy_app.bedrock.recorded import recorded_requests
 
 
 class Bench:
@@ -47,21 +43,12 @@ def catalogue() -> ModelCatalogue:
 @pytest.fixture(scope="session")
 def recorded() -> dict[str, Any]:
     """Bodies and betas of the real CLI, by name; the texts that were cut out are filled to their length again."""
-    filled: dict[str, Any] = _expanded(json.loads(_FIXTURE.read_text()))
-    return filled
+    return recorded_requests()
 
 
 @pytest.fixture(scope="session")
 def bench(catalogue: ModelCatalogue) -> Bench:
     return Bench(catalogue)
-
-
-def _expanded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _expanded(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_expanded(part) for part in value]
-    return _STANDIN.sub(lambda found: ("some words " * 900)[: int(found[1])], value) if isinstance(value, str) else value
 
 
 @pytest.fixture(scope="session")

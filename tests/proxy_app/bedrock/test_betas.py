@@ -14,9 +14,9 @@ EPHEMERAL = {"type": "ephemeral"}
 
 
 def test_only_known_fields_go_out(bench: Any) -> None:
-    repaired = bench(model="claude-opus-5-5", speed="fast", container="c", service_tier="auto", betas=(), cache_control=EPHEMERAL)
+    repaired = bench(model="claude-opus-5-5", speed="fast", container="c", service_tier="auto", betas=(), mcp_servers=[{}])
     assert repaired.body.keys() == {"max_tokens", "messages", "anthropic_version"}
-    assert set(repaired.notes) == {"dropped speed", "dropped container", "dropped service_tier", "dropped cache_control"}
+    assert set(repaired.notes) == {"dropped speed", "dropped container", "dropped service_tier", "dropped mcp_servers"}
 
 
 def test_model_and_stream_go_without_a_word(catalogue: ModelCatalogue) -> None:

@@ -20,3 +20,18 @@ def test_only_the_last_four_breakpoints_stay(bench: Any) -> None:
     body = bench.body(tools=[{**BASH, "cache_control": EPHEMERAL}], messages=[{"role": "user", "content": blocks}])
     assert body["tools"] == [BASH]
     assert body["messages"][0]["content"] == blocks
+
+
+def test_no_hour_comes_after_five_minutes(bench: Any) -> None:
+    hour = {"type": "ephemeral", "ttl": "1h"}
+    blocks = [{"type": "text", "text": "a", "cache_control": EPHEMERAL}, {"type": "text", "text": "b", "cache_control": hour}]
+    assert [block["cache_control"] for block in bench.content(*blocks)] == [EPHEMERAL, EPHEMERAL]
+    assert [block["cache_control"] for block in bench.content(*reversed(blocks))] == [hour, EPHEMERAL]
+
+
+def test_a_breakpoint_for_the_whole_request_stays_where_the_model_has_it_and_counts(bench: Any) -> None:
+    blocks = [{"type": "text", "text": str(n), "cache_control": EPHEMERAL} for n in range(4)]
+    body = bench.body(cache_control={**EPHEMERAL, "scope": "global"}, messages=[{"role": "user", "content": blocks}])
+    assert body["cache_control"] == EPHEMERAL
+    assert "cache_control" not in body["messages"][0]["content"][0]
+    assert "cache_control" not in bench.body("claude-sonnet-4-6", cache_control=EPHEMERAL)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 EPHEMERAL = {"type": "ephemeral"}
+LATER = {"name": "Later", "input_schema": {"type": "object"}}
 
 
 @pytest.mark.parametrize(
@@ -57,5 +58,37 @@ def test_a_message_is_never_left_empty(bench: Any) -> None:
 
 def test_tool_references_need_tool_search(bench: Any) -> None:
     result = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "tool_reference", "tool_name": "Later"}]}
-    assert bench.content(result) == [result]
+    messages = [{"role": "user", "content": [result]}]
+    assert bench.body(tools=[LATER], messages=messages)["messages"] == messages
+    assert "Later" in bench.content(result)[0]["content"][0]["text"], "a tool that is not declared cannot be referred to"
     assert "Later" in bench.content(result, model="claude-fable-5-1")[0]["content"][0]["text"]
+
+
+def test_a_block_of_a_kind_that_nobody_knows_is_said_in_words_or_goes(bench: Any) -> None:
+    text = {"type": "text", "text": "x"}
+    assert bench.content(text, {"type": "new_kind", "text": "of next year"})[1]["text"] == "of next year"
+    assert bench.content(text, {"type": "new_kind"}) == [text]
+
+
+def test_a_field_of_a_block_that_bedrock_does_not_know_goes(bench: Any) -> None:
+    call = {"type": "tool_use", "id": "t", "name": "Bash", "input": {}}
+    assert bench.content({**call, "caller": {"type": "direct"}}, role="assistant") == [call]
+
+
+def test_thinking_is_never_touched(bench: Any) -> None:
+    thought = {"type": "thinking", "thinking": "hm", "signature": "s", "new": 1}
+    assert bench.content(thought, role="assistant") == [thought]
+
+
+def test_a_search_that_found_a_tool_which_has_gone_found_nothing(bench: Any) -> None:
+    found = {"type": "tool_search_tool_search_result", "tool_references": [{"type": "tool_reference", "tool_name": "Later"}]}
+    result = {"type": "tool_search_tool_result", "tool_use_id": "s", "content": found}
+    messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": [result]}]
+    assert bench.body(tools=[LATER], messages=messages)["messages"] == messages
+    assert bench.body(messages=messages)["messages"][1]["content"][0]["content"]["tool_references"] == []
+
+
+def test_a_compaction_stays_where_the_model_compacts(bench: Any) -> None:
+    block = {"type": "compaction", "content": "we did x"}
+    repaired = bench("claude-sonnet-5", ("compact-2026-01-12",), messages=[{"role": "user", "content": [block]}])
+    assert (repaired.body["messages"][0]["content"], repaired.betas) == ([block], ("compact-2026-01-12",))

@@ -72,7 +72,19 @@ def test_a_class_is_corrected_only_once(catalogue: ModelCatalogue) -> None:
     fault = refused("invalid beta flag")
     learned = corrective(fault, sent(catalogue), Learned.nothing())
     assert learned is not None
-    assert corrective(fault, sent(catalogue), learned) is None
+    assert corrective(fault, sent(catalogue, learned), learned) is None
+
+
+def test_a_second_refusal_takes_all_that_a_request_can_do_without_and_is_no_lesson(catalogue: ModelCatalogue) -> None:
+    fault = refused("Unexpected value(s) `claude-code-20250219` for the `anthropic-beta` header")
+    named = corrective(fault, sent(catalogue), Learned.nothing())
+    assert named is not None
+    minimal = corrective(refused("surprise: Extra inputs are not permitted"), sent(catalogue, named), named)
+    assert minimal is not None
+    again = sent(catalogue, minimal)
+    assert (again.betas, "context_management" in again.body, "thinking" in again.body) == ((), False, True)
+    assert minimal.lasting() == Learned(betas=frozenset({"claude-code-20250219"}))
+    assert corrective(fault, again, minimal) is None
 
 
 def test_another_class_may_still_be_corrected(catalogue: ModelCatalogue) -> None:

@@ -64,3 +64,22 @@ def test_tool_changes_stay_where_they_are_accepted(bench: Any) -> None:
         bench.body(betas=("mid-conversation-tool-changes-2026-07-01",), tools=[BASH], messages=messages)["messages"] == messages
     )
     assert bench.body(tools=[BASH], messages=messages)["messages"] == HI
+
+
+def test_a_removal_needs_its_own_beta(bench: Any) -> None:
+    change = {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "Bash"}}
+    messages = [*HI, {"role": "system", "content": [change]}]
+    assert bench.body(betas=("inline-tools-2026-09-15",), tools=[BASH], messages=messages)["messages"] == HI
+
+
+def test_a_tool_whose_addition_cannot_be_said_is_there_from_the_start(bench: Any) -> None:
+    change = {"type": "tool_addition", "tool": {"type": "tool_reference", "name": "Later"}}
+    tools = [BASH, {**BASH, "name": "Later", "defer_loading": True}]
+    body = bench.body(OLD, tools=tools, messages=[*HI, {"role": "system", "content": [change]}])
+    assert "defer_loading" not in body["tools"][1]
+
+
+def test_only_a_note_of_the_system_ends_with_its_turn(bench: Any) -> None:
+    """A user's message may hold the results of calls: without it the conversation would be refused."""
+    first = {"role": "user", "content": "hi", "clear_at": "next_user_message"}
+    assert bench.body(messages=[first, {"role": "assistant", "content": "ok"}, *HI])["messages"][0] == HI[0]

@@ -42,7 +42,9 @@ def test_a_json_schema_becomes_an_instruction_where_it_is_refused(bench: Any, as
 
 
 def test_sampling_goes_where_it_is_deprecated(bench: Any) -> None:
-    assert not {"temperature", "top_p", "top_k"} & bench.body(temperature=1, top_p=0.9, top_k=5).keys()
+    body = bench.body(temperature=0.5, top_p=0.9, top_k=5)
+    assert not {"temperature", "top_p", "top_k"} & body.keys()
+    assert bench.body(temperature=1)["temperature"] == 1, "the default is accepted"
     assert bench.body(OLD, temperature=0.5)["temperature"] == 0.5
 
 
@@ -77,3 +79,13 @@ def test_without_a_cap_and_below_it_the_length_stays_as_it_was_asked(bench: Any)
     able = replace(bench.catalogue.capabilities(NEWEST), length_cap=8000)
     assert repair({"max_tokens": 7999, "messages": bench.hi}, (), able).body["max_tokens"] == 7999
     assert bench.body()["max_tokens"] == 32000
+
+
+def test_with_thinking_on_no_temperature_and_no_top_k_goes_out(bench: Any) -> None:
+    thinking = {"type": "enabled", "budget_tokens": 2000}
+    body = bench.body(OLD, thinking=thinking, temperature=0.5, top_k=5, top_p=0.97)
+    assert (body["thinking"], body.keys() & {"temperature", "top_k", "top_p"}) == (thinking, {"top_p"})
+
+
+def test_an_effort_that_nobody_knows_is_left_to_the_model(bench: Any) -> None:
+    assert "output_config" not in bench.body(output_config={"effort": "gigantic"})

@@ -14,10 +14,15 @@ import pytest
 
 from proxy_app.bedrock.models import ModelCatalogue
 from proxy_app.bedrock.repair import CannotServe, Repaired, repair, serialise
+from sandbox.bedrock_models import MODELS as SANDBOX_MODELS
+from sandbox.bedrock_refusals import Submission, dropped_thinking, refuse
+from sandbox.binding import sign
+from tests.proxy_app.bedrock.recorded import ANSWERABLE
 
 MODELS = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-fable-5-1", "claude-opus-4-7", "claude-sonnet-4-5", "claude-haiku-4-5")
 REQUESTS = ("first_turn", "first_turn_oauth", "no_experimental_betas", "title", "quota_probe", "sonnet_4_5", "bedrock_mode")
 
+BY_NAME = {model.name: model for model in SANDBOX_MODELS.values()}
 NEVER_A_BETA = {
     "prompt-caching-scope-2026-01-05",
     "advisor-tool-2026-03-01",
@@ -148,8 +153,25 @@ def test_a_longer_conversation_begins_with_the_same_bytes(
     longer = copy.deepcopy(request["body"])
     longer["messages"] += [{"role": "assistant", "content": "hi"}, {"role": "user", "content": "more"}]
     able, betas = catalogue.capabilities(model), (request["betas"],)
-    before = repair(request["body"], betas, able).body["messages"]
-    assert repair(longer, betas, able).body["messages"][: len(before)] == before
+    before, after = repair(request["body"], betas, able).body, repair(longer, betas, able).body
+    assert serialise(after["messages"]).startswith(serialise(before["messages"])[:-1])
+    assert [serialise(after[key]) for key in ("tools", "system")] == [serialise(before[key]) for key in ("tools", "system")]
+
+
+@pytest.mark.parametrize("model", ["claude-opus-5-5", "claude-sonnet-5-5", "claude-fable-5-1"])
+@pytest.mark.parametrize("request_name", ANSWERABLE)
+def test_a_thought_of_bedrock_still_stands_in_the_next_turn(
+    catalogue: ModelCatalogue, recorded: dict[str, Any], request_name: str, model: str
+) -> None:
+    request, betas = recorded[request_name]["body"], (recorded[request_name]["betas"],)
+    able = catalogue.capabilities(model)
+    sent = repair(request, betas, able).body
+    thought = {"type": "thinking", "thinking": "hm", "signature": sign("bedrock-", model, sent, len(sent["messages"]), "hm")}
+    answer = {"role": "assistant", "content": [thought, {"type": "text", "text": "hi"}]}
+    longer = {**request, "messages": [*request["messages"], answer, {"role": "user", "content": "more"}]}
+    submission = Submission(BY_NAME[model], repair(longer, betas, able).body, "global", BY_NAME[model].betas)
+    refuse(submission)
+    assert dropped_thinking(submission) == []
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -28,6 +28,14 @@ HI: list[dict[str, Any]] = [{"role": "user", "content": "hi"}]
         ("claude-3-5-haiku-latest", {"type": "enabled", "budget_tokens": 2000}, {}, None),
         (NEWEST, {"type": "disabled"}, {}, None),
         (OLD, {"type": "disabled"}, {}, {"type": "disabled"}),
+        ("claude-sonnet-5-5", {"type": "disabled"}, {}, {"type": "between_tools"}),
+        ("claude-sonnet-5-5", {"type": "between_tools"}, {}, {"type": "between_tools"}),
+        (NEWEST, {"type": "between_tools"}, {}, {"type": "adaptive"}),
+        (OLD, {"type": "between_tools"}, {}, None),
+        ("claude-haiku-5-5", {"type": "disabled"}, {}, {"type": "disabled"}),
+        (NEWEST, {"type": "of_next_year"}, {}, None),
+        (OLD, {"type": "enabled", "budget_tokens": 10}, {}, {"type": "enabled", "budget_tokens": 1024}),
+        (OLD, {"type": "enabled"}, {}, {"type": "enabled", "budget_tokens": 16384}),
         ("claude-opus-5", {"type": "disabled"}, {"output_config": {"effort": "high"}}, {"type": "disabled"}),
         ("claude-opus-5", {"type": "disabled"}, {"output_config": {"effort": "max"}}, None),
         (NEWEST, {"type": "adaptive", "display": "updates", "block_binding": {}, "new": 1}, {}, {"type": "adaptive"}),
@@ -93,3 +101,16 @@ def test_a_mode_that_becomes_a_budget_goes_with_the_blocks_of_a_running_turn(cat
 def test_a_request_without_thinking_is_the_very_same() -> None:
     body = {"thinking": {"type": "enabled"}, "messages": HI}
     assert strip_thinking(body) is body
+
+
+def test_beside_a_forced_tool_there_is_no_thinking(bench: Any) -> None:
+    tools = [{"name": "Bash", "input_schema": {"type": "object"}}]
+    body = bench.body(OLD, tools=tools, tool_choice={"type": "any"}, thinking={"type": "enabled", "budget_tokens": 2000})
+    assert "thinking" not in body
+    assert body["tool_choice"] == {"type": "any"}
+
+
+def test_a_running_turn_that_began_without_a_thought_goes_on_without_a_budget(bench: Any) -> None:
+    messages = [*HI, {"role": "assistant", "content": [CALL]}, RESULT]
+    assert "thinking" not in bench.body(OLD, thinking={"type": "adaptive"}, messages=messages)
+    assert "thinking" in bench.body(NEWEST, thinking={"type": "adaptive"}, messages=messages)

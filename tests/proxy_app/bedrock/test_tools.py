@@ -49,8 +49,35 @@ def test_tool_fields_that_bedrock_refuses_go(bench: Any) -> None:
         "allowed_callers": ["direct"],
         "new": 1,
     }
-    assert bench.body(tools=[tool])["tools"] == [BASH]
+    assert bench.body(tools=[tool])["tools"] == [{**BASH, "eager_input_streaming": True}]
     assert bench.body(OLD, tools=[tool])["tools"] == [{**BASH, "strict": True}]
+
+
+def test_examples_stay_with_their_beta(bench: Any) -> None:
+    tool, beta = {**BASH, "input_examples": [{}]}, ("tool-examples-2025-10-29",)
+    assert (bench(OLD, beta, tools=[tool]).body["tools"], bench(OLD, beta, tools=[tool]).betas) == ([tool], beta)
+
+
+def test_where_a_tool_cannot_ask_for_early_input_a_beta_asks_for_all(bench: Any) -> None:
+    repaired = bench("claude-opus-4-1", tools=[{**BASH, "eager_input_streaming": True}])
+    assert (repaired.body["tools"], repaired.betas) == ([BASH], ("fine-grained-tool-streaming-2025-05-14",))
+
+
+@pytest.mark.parametrize(
+    ("model", "betas", "kept"), [(OLD, ("computer-use-2025-01-24",), 2), (OLD, (), 1), ("claude-opus-5-5", (), 1)]
+)
+def test_a_computer_tool_needs_its_beta_and_its_model(bench: Any, model: str, betas: tuple[str, ...], kept: int) -> None:
+    tools = [BASH, {"type": "computer_20250124", "name": "computer"}]
+    assert len(bench.body(model, betas, tools=tools)["tools"]) == kept
+
+
+def test_a_tool_of_a_version_that_bedrock_does_not_run_goes(bench: Any) -> None:
+    assert bench.body(tools=[BASH, {"type": "bash_20270101", "name": "bash"}])["tools"] == [BASH]
+
+
+def test_not_every_tool_is_left_to_be_searched_for(bench: Any) -> None:
+    search = {"type": "web_search_20250305", "name": "web_search"}
+    assert bench.body(tools=[{**BASH, "defer_loading": True}, search])["tools"] == [BASH]
 
 
 @pytest.mark.parametrize(
