@@ -42,8 +42,11 @@ from proxy_app.gateway import Gateway
 from proxy_app.hangup import LiveCalls
 from proxy_app.http_pool import HttpPool
 from proxy_app.inbound import Inbound
+from proxy_app.lesson_book import LessonBook
+from proxy_app.lesson_sharing import LessonSharing
 from proxy_app.probe import InvokeProbe
 from proxy_app.providers.bedrock import BedrockProvider
+from proxy_app.providers.bedrock_attempt import Knowledge
 from proxy_app.providers.bedrock_wire import BedrockEndpoint, BedrockLimits
 from proxy_app.providers.plan import PlanLimits, PlanProvider
 from proxy_app.readiness import Readiness
@@ -75,7 +78,8 @@ def create_app(settings: Settings | None = None) -> Service:
     circuits = _circuits(settings, local)
 
     pool = HttpPool(settings.connect_timeout_s, time.monotonic)
-    gateway, side_calls = _upstreams(settings, pool, circuits, database)
+    lessons = LessonBook(time.time, settings.repair_days * 86_400.0)
+    gateway, side_calls = _upstreams(settings, pool, circuits, lessons, database)
 
     recorder = Recorder(open_spool(settings.spool_dir, worker_id), database, load_prices(), AccessLog(lines), settings)
     live = LiveCalls()
@@ -91,6 +95,7 @@ def create_app(settings: Settings | None = None) -> Service:
     parts = Parts(
         directory=directory,
         sharing=CircuitSharing(database, circuits, worker_id),
+        learning=LessonSharing(database, lessons),
         recorder=recorder,
         live=live,
         pool=pool,
@@ -110,14 +115,16 @@ def build_bedrock_probe(settings: Settings) -> BedrockProbe:
     return InvokeProbe(endpoint, load_catalogue(), time.monotonic)
 
 
-def _upstreams(settings: Settings, pool: HttpPool, circuits: Circuits, database: Database) -> tuple[Gateway, SideCalls]:
+def _upstreams(
+    settings: Settings, pool: HttpPool, circuits: Circuits, lessons: LessonBook, database: Database
+) -> tuple[Gateway, SideCalls]:
     """Both providers over one pool, and what asks them."""
     catalogue = load_catalogue()
     plan = PlanProvider(pool, settings.plan_url, _plan_limits(settings), time.monotonic)
     endpoint = BedrockEndpoint(pool, settings.bedrock_url)
     bedrock = BedrockProvider(
         endpoint,
-        catalogue,
+        Knowledge(catalogue, lessons),
         circuits,
         _bedrock_limits(settings),
         (time.monotonic, time.time),

@@ -1,4 +1,4 @@
-"""The command line: users, keys, Bedrock keys, migrating (SPEC section 11).
+"""The command line: users, keys, Bedrock keys, learned repairs, migrating (SPEC section 11).
 
 Knows `core`, and nothing of the proxy: what it needs of it, and serving itself, is handed in as `Outside`. Invariant: with
 `--json` stdout gets exactly one JSON document, whatever happens; all else goes to stderr. Exit 0 done, 1 refused, 2 usage.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NoReturn, TextIO
 
-from admin_app import listings
+from admin_app import cli_repairs, listings
 from core import access, bedrock_keys
 from core.access import AccessKey, Limits, Refused, User
 from core.bedrock_keys import NewBedrockKey
@@ -110,8 +110,8 @@ def _answer(arguments: Namespace, outside: Outside) -> Answer | int:
     try:
         if arguments.command is not _migrate and not schema_is_current(database):
             raise Refused(f"the database is not migrated; run: {MIGRATE_COMMAND}")
-        answer: Answer = arguments.command(Desk(outside, settings, secrets, database), arguments)
-        return answer
+        found: Answer | tuple[Any, str] = arguments.command(Desk(outside, settings, secrets, database), arguments)
+        return found if isinstance(found, Answer) else Answer(*found)
     finally:
         database.close()
 
@@ -240,6 +240,7 @@ def _parser() -> ArgumentParser:
     _add_users(nouns.add_parser("user", help="developers"), shared)
     _add_keys(nouns.add_parser("key", help="access keys"), shared)
     _add_bedrock_keys(nouns.add_parser("bedrock-key", help="Bedrock API keys"), shared)
+    cli_repairs.add_repairs(nouns.add_parser("repairs", help="what Bedrock was found to refuse"), shared)
     return parser
 
 

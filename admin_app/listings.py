@@ -1,4 +1,4 @@
-"""What the command line shows of users and keys: a document for programs, a table for people.
+"""What the command line shows of users, keys and learned repairs: a document for programs, a table for people.
 
 Pure. Invariant: nothing secret is in it; of a key only its first characters.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 from core.access import AccessKey, User
 from core.bedrock_keys import AttachedBedrockKey
+from core.repairs import RepairRow
 
 Listing = tuple[list[dict[str, Any]], str]
 
@@ -44,14 +45,27 @@ def of_bedrock_keys(keys: Sequence[AttachedBedrockKey]) -> Listing:
     return rows, _table(rows, "There are no Bedrock keys yet. Attach one: python -m admin_app bedrock-key add --help")
 
 
+def of_repairs(rows: Sequence[RepairRow]) -> Listing:
+    shown = [
+        {"id": row.id, "bedrock_key_id": row.bedrock_key_id, "region": row.region, "model": row.model, "kind": row.kind,
+         "name": row.name, "standing": row.standing, "learned_at": moment(row.learned_at), "expires_at": moment(row.expires_at)}
+        for row in rows
+    ]  # fmt: skip
+    return shown, _table(shown, "Nothing was learned, or all of it has expired.")
+
+
 def _status(key: AccessKey, now: datetime) -> str:
     if key.revoked_at is not None:
         return "revoked"
     return "expired" if key.options.expires_at is not None and key.options.expires_at <= now else "active"
 
 
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def moment(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _time(time: datetime | None) -> str | None:
+    return None if time is None else moment(time)
 
 
 def _table(rows: Sequence[dict[str, Any]], if_empty: str) -> str:

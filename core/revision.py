@@ -19,10 +19,10 @@ from core.threads import Running, sleep, spawn
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["grants", "circuits", "prices"]
+Kind = Literal["grants", "circuits", "prices", "repairs"]
 Listener = Callable[[Kind], None]
 
-_KINDS: tuple[Kind, ...] = ("grants", "circuits", "prices")
+_KINDS: tuple[Kind, ...] = ("grants", "circuits", "prices", "repairs")
 
 
 def bump(connection: Connection, kind: Kind) -> int:

@@ -49,7 +49,9 @@ def test_a_difference_between_schema_and_models_would_be_seen(database: Database
 def test_the_one_row_of_revisions_is_there_after_migrating(empty: Database) -> None:
     migrate(empty)
 
-    assert empty.read(lambda c: c.execute(text("SELECT id, grants, circuits, prices FROM revisions")).all()) == [(1, 1, 1, 1)]
+    assert empty.read(lambda c: c.execute(text("SELECT id, grants, circuits, prices, repairs FROM revisions")).all()) == [
+        (1, 1, 1, 1, 1)
+    ]
 
 
 def test_a_schema_is_current_only_after_migrating(empty: Database) -> None:
@@ -88,7 +90,7 @@ def test_two_migrations_at_the_same_time_do_not_clash(empty: Database, empty_dat
 
     assert [(migrator.communicate()[1], migrator.returncode) for migrator in migrators] == [("", 0), ("", 0)]
     assert schema_is_current(empty)
-    assert empty.read(versions) == ["0002"]
+    assert empty.read(versions) == ["0003"]
 
 
 def test_foreign_keys_are_enforced_again_after_a_migration(empty: Database) -> None:

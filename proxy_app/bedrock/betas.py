@@ -72,6 +72,12 @@ def holds(body: Mapping[str, Any], feature: str) -> bool:
     return found is not None and found(body)
 
 
+def optional_features(body: Mapping[str, Any]) -> frozenset[str]:
+    """What a body holds that Bedrock could refuse, but for thinking and its modes."""
+    names = (name for name in _PRESENT.keys() - _NOT_REFUSED - _THINKING if _PRESENT[name](body))
+    return frozenset(names)
+
+
 def features_at(path: str) -> frozenset[str]:
     """The features that a refused path ("output_config", "context_management.edits.keep") is about; none when unknown."""
     names = _PRESENT.keys() - _NOT_REFUSED
@@ -150,6 +156,7 @@ def _caches(name: str) -> Callable[[Mapping[str, Any]], bool]:
     return found
 
 
+_THINKING = frozenset(("messages.thinking", "thinking.adaptive", "thinking.disabled", "thinking.enabled"))
 _NOT_REFUSED = frozenset(("thinking", "tools"))  # asked for presence only: no refusal can be about all of them
 _PRESENT: Mapping[str, Callable[[Mapping[str, Any]], bool]] = MappingProxyType(
     {

@@ -48,6 +48,10 @@ class Repaired:
     def uses(self, feature: str) -> bool:
         return flags.holds(self.body, feature)
 
+    def optional(self) -> frozenset[str]:
+        """The features in the body that are no part of how the model thinks."""
+        return flags.optional_features(self.body)
+
     def offending(self, kind: str, name: str) -> set[tuple[str, str]]:
         """What was sent of a beta ("beta") or of a path in the body ("field") that Bedrock named, in our own names."""
         if kind == "beta":

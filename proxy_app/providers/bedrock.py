@@ -8,25 +8,23 @@ Circuits choose among keys and ids; when they close every one, `NotAsked` says s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from core.types import BedrockKey, ProviderName
 from proxy_app.bedrock.errors import BedrockFault, Kind, fault_of, from_http
-from proxy_app.bedrock.learned import Learned, corrective
-from proxy_app.bedrock.models import ModelCatalogue, path_segment
-from proxy_app.bedrock.repair import CannotServe, Repaired, repair, serialise
+from proxy_app.bedrock.models import path_segment
 from proxy_app.bedrock.wire import StreamTranslator, WireError, as_message
 from proxy_app.call import BytesBody, Call, Endpoint, Reply
 from proxy_app.circuits import CircuitName, Circuits, Pass, Refused
 from proxy_app.errors import upstream_error_reply
 from proxy_app.faults import Fault, NotAsked, UpstreamError
+from proxy_app.providers.bedrock_attempt import Attempt, Knowledge, Way, betas_of, way_through, with_corrections
 from proxy_app.providers.bedrock_wire import BedrockBody, BedrockEndpoint, BedrockLimits, begin, read_whole
 from proxy_app.upstream_http import BodyBroken, ConnectFailed, NoAnswer, UpstreamAnswer
 from proxy_app.upstream_socket import Expired
 
-_MAX_BODY_BYTES = 20 * 1000 * 1000
 _NEXT_MODEL_ID = frozenset({Kind.THROTTLED, Kind.QUOTA_DAY, Kind.INVALID_IDENTIFIER, Kind.ON_DEMAND, Kind.NOT_ENTITLED})
 _NEXT_KEY = _NEXT_MODEL_ID | {
     Kind.AUTH, Kind.OVERLOADED, Kind.INTERNAL, Kind.USE_CASE_FORM, Kind.DATA_RETENTION,
@@ -38,18 +36,6 @@ _DAY_S = 86_400.0
 
 _Admit = Callable[[CircuitName], Pass | Refused]
 KeyRefused = Callable[[str, BedrockFault, bool], None]
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """One call on its way through keys, model ids and corrections."""
-
-    call: Call
-    body: Mapping[str, Any]
-    betas: tuple[str, ...]
-    learned: Learned = field(default_factory=Learned.nothing)
-    notes: list[str] = field(default_factory=list)
-    last: UpstreamError | None = None
 
 
 class BedrockProvider:
@@ -65,14 +51,15 @@ class BedrockProvider:
     def __init__(
         self,
         endpoint: BedrockEndpoint,
-        catalogue: ModelCatalogue,
+        known: Knowledge,
         circuits: Circuits,
         limits: BedrockLimits,
         clocks: tuple[Callable[[], float], Callable[[], float]],
         key_refused: KeyRefused,
     ) -> None:
         self._endpoint = endpoint
-        self._catalogue = catalogue
+        self._known = known
+        self._catalogue = known.catalogue
         self._circuits = circuits
         self._limits = limits
         self._clock, self._wall = clocks
@@ -86,14 +73,14 @@ class BedrockProvider:
     def open(self, call: Call, *, insist: bool = False) -> Reply:
         if call.asked.body is None:
             raise UpstreamError(Fault.REJECTED, "the request body must be a JSON object", wire=(400, "invalid_request_error"))
-        attempt = _Attempt(call, call.asked.body, _betas(call))
+        attempt = Attempt(call, call.asked.body, betas_of(call))
         try:
             return replace(self._served(attempt, insist), notes=tuple(attempt.notes))
         except UpstreamError as error:
             error.notes = tuple(attempt.notes)
             raise
 
-    def _served(self, attempt: _Attempt, insist: bool) -> Reply:
+    def _served(self, attempt: Attempt, insist: bool) -> Reply:
         reply = self._try_keys(attempt, self._circuits.admit)
         if reply is None and insist and isinstance(attempt.last, NotAsked):
             reply = self._try_keys(attempt, self._circuits.insist)
@@ -102,16 +89,18 @@ class BedrockProvider:
             raise attempt.last or UpstreamError(Fault.BEDROCK_UNSUPPORTED, f"Bedrock has no model for {model!r}")
         return reply
 
-    def _try_keys(self, attempt: _Attempt, admit: _Admit) -> Reply | None:
+    def _try_keys(self, attempt: Attempt, admit: _Admit) -> Reply | None:
         """None when no key served; `attempt.last` then says why."""
         for key in attempt.call.grant.usable_bedrock_keys:
-            reply = self._try_key(attempt, key, admit)
+            with way_through(attempt, key, self._known) as way:
+                reply = self._try_key(attempt, way, admit)
             if reply is not None:
                 return replace(reply, bedrock_key_id=key.id)
         return None
 
-    def _try_key(self, attempt: _Attempt, key: BedrockKey, admit: _Admit) -> Reply | None:
+    def _try_key(self, attempt: Attempt, way: Way, admit: _Admit) -> Reply | None:
         """None when another key may do better; `attempt.last` then says why this one did not."""
+        key = way.key
         refusals: list[BedrockFault] = []
         for model_id in self._model_ids(attempt.call.asked.model, key):
             if attempt.last is not None and self._clock() >= attempt.call.commit_by:
@@ -122,7 +111,8 @@ class BedrockProvider:
                 attempt.last = attempt.last or NotAsked(admitted.fault or Fault.BEDROCK_THROTTLED, admitted.reason)
                 continue
             try:
-                reply = self._with_corrections(attempt, key, model_id)
+                invoke = partial(self._invoke, attempt.call, key, model_id)
+                reply = with_corrections(attempt, way, invoke, self._known.lessons)
             except BedrockFault as error:
                 refusals.append(error)
                 self._note(attempt, admitted, model_id, error)
@@ -144,14 +134,14 @@ class BedrockProvider:
         self._conclude(attempt, key, refusals)
         return None
 
-    def _note(self, attempt: _Attempt, admitted: Pass, model_id: str, error: BedrockFault) -> None:
+    def _note(self, attempt: Attempt, admitted: Pass, model_id: str, error: BedrockFault) -> None:
         fault = fault_of(error.kind)
         admitted.failed(fault, self._next_midnight() if error.kind is Kind.QUOTA_DAY else None)
         attempt.notes.append(f"bedrock:{error.kind.value}({model_id})")
         answer = upstream_error_reply(error.status, error.error_type, error.message, attempt.call.request_id)
         attempt.last = UpstreamError(fault, error.kind.value, answer=replace(answer, provider=ProviderName.BEDROCK, fault=fault))
 
-    def _conclude(self, attempt: _Attempt, key: BedrockKey, refusals: list[BedrockFault]) -> None:
+    def _conclude(self, attempt: Attempt, key: BedrockKey, refusals: list[BedrockFault]) -> None:
         """This key did not serve. Tell administrators what they must mend; raise when no other key could change it.
 
         A 403 about one model does not make a key unusable that was seen serving another.
@@ -165,31 +155,7 @@ class BedrockProvider:
         if final.kind not in _NEXT_KEY and attempt.last is not None:
             raise attempt.last from final
 
-    def _with_corrections(self, attempt: _Attempt, key: BedrockKey, model_id: str) -> Reply:
-        """Send; on a 400 that names what it dislikes, drop that and send once more, at most once per class."""
-        while True:
-            repaired = self._repaired(attempt)
-            try:
-                return self._invoke(attempt.call, key, model_id, repaired)
-            except BedrockFault as error:
-                learned = corrective(error, repaired, attempt.learned)
-                if learned is None:
-                    raise
-                attempt.notes.append(f"bedrock:corrected({error.kind.value})")
-                attempt.learned = learned
-
-    def _repaired(self, attempt: _Attempt) -> Repaired:
-        capabilities = self._catalogue.capabilities(attempt.call.asked.model)
-        try:
-            repaired = repair(attempt.body, attempt.betas, capabilities, attempt.learned)
-        except CannotServe as error:
-            raise UpstreamError(Fault.BEDROCK_UNSUPPORTED, str(error), wire=(400, "invalid_request_error")) from error
-        if not attempt.notes:
-            attempt.notes.extend(f"bedrock:{note}" for note in repaired.notes[:20])
-        return repaired
-
-    def _invoke(self, call: Call, key: BedrockKey, model_id: str, repaired: Repaired) -> Reply:
-        payload = _payload(repaired)
+    def _invoke(self, call: Call, key: BedrockKey, model_id: str, payload: bytes) -> Reply:
         operation = "invoke-with-response-stream" if call.asked.stream else "invoke"
         deadline = self._deadline(call)
         try:
@@ -256,25 +222,9 @@ class BedrockProvider:
         self._proven.add(key.id)
 
 
-def _payload(repaired: Repaired) -> bytes:
-    try:
-        payload = serialise(repaired.body)
-    except RecursionError:
-        message = "the request is nested too deeply"
-        raise UpstreamError(Fault.BEDROCK_UNSUPPORTED, message, wire=(400, "invalid_request_error")) from None
-    if len(payload) > _MAX_BODY_BYTES:
-        raise UpstreamError(Fault.BEDROCK_UNSUPPORTED, "over Bedrock's 20 MB", wire=(413, "request_too_large"))
-    return payload
-
-
 def _another_id_may_serve(error: BedrockFault, model_id: str) -> bool:
     """A 403 on a `global.` profile may be the account's policy against leaving the geography: the next id tells."""
     return error.kind in _NEXT_MODEL_ID or (error.kind is Kind.AUTH and model_id.startswith("global."))
-
-
-def _betas(call: Call) -> tuple[str, ...]:
-    lists = (value.split(",") for name, value in call.headers if name == "anthropic-beta")
-    return tuple(beta.strip() for betas in lists for beta in betas if beta.strip())
 
 
 def _lower(answer: UpstreamAnswer) -> dict[str, str]:

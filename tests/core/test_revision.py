@@ -31,7 +31,7 @@ def test_the_first_look_reports_everything_once(database: Database) -> None:
     tick, listener = ticking(database)
 
     tick.look()
-    assert listener.heard == ["grants", "circuits", "prices"]
+    assert listener.heard == ["grants", "circuits", "prices", "repairs"]
 
 
 def test_a_change_is_reported_by_its_kind(database: Database) -> None:
@@ -63,8 +63,8 @@ def test_a_listener_that_failed_is_told_again_and_the_others_are_told_anyway(dat
 
     first.fails = False
     tick.look()
-    assert first.heard == ["grants", "circuits", "prices"] * 2
-    assert second.heard == ["grants", "circuits", "prices"]
+    assert first.heard == ["grants", "circuits", "prices", "repairs"] * 2
+    assert second.heard == ["grants", "circuits", "prices", "repairs"]
 
 
 class Unreliable(Database):
@@ -96,7 +96,7 @@ def test_while_the_database_is_away_the_tick_goes_on_and_tells_since_when(databa
 
     unreliable.away = False
     tick.look()
-    assert (tick.database_away_since, len(listener.heard)) == (None, 3)
+    assert (tick.database_away_since, len(listener.heard)) == (None, 4)
 
 
 def test_a_change_made_while_the_database_was_away_is_reported_when_it_is_back(database: Database) -> None:
@@ -118,7 +118,7 @@ def test_a_look_survives_a_row_that_is_missing(database: Database) -> None:
 
     tick.look()
 
-    assert len(listener.heard) == 3
+    assert len(listener.heard) == 4
 
 
 def test_running_looks_pauses_and_ends_when_stopped(database: Database) -> None:
@@ -136,4 +136,4 @@ def test_running_looks_pauses_and_ends_when_stopped(database: Database) -> None:
     tick.run()
 
     assert pauses == [0.5, 0.5]
-    assert len(listener.heard) == 3
+    assert len(listener.heard) == 4

@@ -14,7 +14,9 @@ from proxy_app.bedrock.models import load_catalogue
 from proxy_app.call import Reply
 from proxy_app.circuits import CircuitName, Circuits, Refused
 from proxy_app.faults import UpstreamError
+from proxy_app.lesson_book import LessonBook
 from proxy_app.providers.bedrock import BedrockProvider
+from proxy_app.providers.bedrock_attempt import Knowledge
 from proxy_app.providers.bedrock_wire import BedrockEndpoint, BedrockLimits
 from sandbox.frames import chunk_frame
 from tests.proxy_app.scripted import KEY, Clock, Script, ScriptedPool, answer, call, chunk, stream_head
@@ -60,7 +62,8 @@ class World:
         self.circuits = Circuits(clock=self.clock, wall=lambda: NOON, digest_key=b"digest")
         endpoint = BedrockEndpoint(self.pool, "https://bedrock.{region}.example")  # type: ignore[arg-type]
         clocks = (self.clock, lambda: NOON)
-        self.bedrock = BedrockProvider(endpoint, CATALOGUE, self.circuits, LIMITS, clocks, self._hear)
+        self.lessons = LessonBook(lambda: NOON, 7 * 86400.0)
+        self.bedrock = BedrockProvider(endpoint, Knowledge(CATALOGUE, self.lessons), self.circuits, LIMITS, clocks, self._hear)
 
     def _hear(self, key_id: str, fault: BedrockFault, unusable: bool) -> None:
         self.told.append((key_id, fault.kind.value, unusable))
