@@ -31,7 +31,7 @@ from core.spool import open_spool
 from core.threads import spawn
 from core.types import ProviderName
 from proxy_app.app import ProxyApp
-from proxy_app.bedrock.models import Models, load_catalogue
+from proxy_app.bedrock.models import load_catalogue
 from proxy_app.call import Endpoint
 from proxy_app.circuit_rules import CircuitRules
 from proxy_app.circuit_sharing import CircuitSharing
@@ -43,9 +43,12 @@ from proxy_app.hangup import LiveCalls
 from proxy_app.http_pool import HttpPool
 from proxy_app.inbound import Inbound
 from proxy_app.last_seen import LastSeen
+from proxy_app.lesson_book import LessonBook
+from proxy_app.lesson_sharing import LessonSharing
 from proxy_app.live_models import LiveModels
 from proxy_app.probe import InvokeProbe
 from proxy_app.providers.bedrock import BedrockProvider
+from proxy_app.providers.bedrock_attempt import Knowledge
 from proxy_app.providers.bedrock_refusals import KeyTrouble
 from proxy_app.providers.bedrock_wire import BedrockEndpoint, BedrockLimits
 from proxy_app.providers.plan import PlanLimits, PlanProvider
@@ -81,7 +84,8 @@ def create_app(settings: Settings | None = None) -> Service:
     pool = HttpPool(settings.connect_timeout_s, time.monotonic)
     models = LiveModels(load_catalogue(), database)
     tick.listen(models.changed)
-    gateway, side_calls = _upstreams(settings, pool, circuits, database, models)
+    lessons = LessonBook(time.time, settings.repair_days * 86_400.0)
+    gateway, side_calls = _upstreams(settings, pool, circuits, database, Knowledge(models, lessons))
 
     recorder = Recorder(open_spool(settings.spool_dir, worker_id), database, load_prices(), AccessLog(lines), settings)
     live = LiveCalls()
@@ -98,6 +102,7 @@ def create_app(settings: Settings | None = None) -> Service:
     parts = Parts(
         directory=directory,
         sharing=CircuitSharing(database, circuits, worker_id),
+        learning=LessonSharing(database, lessons),
         recorder=recorder,
         live=live,
         pool=pool,
@@ -124,21 +129,23 @@ def known_models() -> frozenset[str]:
 
 
 def _upstreams(
-    settings: Settings, pool: HttpPool, circuits: Circuits, database: Database, models: Models
+    settings: Settings, pool: HttpPool, circuits: Circuits, database: Database, known: Knowledge
 ) -> tuple[Gateway, SideCalls]:
     """Both providers over one pool, and what asks them."""
     plan = PlanProvider(pool, settings.plan_url, _plan_limits(settings), time.monotonic)
     endpoint = BedrockEndpoint(pool, settings.bedrock_url)
     bedrock = BedrockProvider(
         endpoint,
-        models,
+        known,
         circuits,
         _bedrock_limits(settings),
         (time.monotonic, time.time),
         partial(_report_key_trouble, database),
     )
-    gateway = Gateway(plan, bedrock, circuits, models.current(), time.monotonic)
-    side_calls = SideCalls(plan, endpoint, models, time.monotonic, settings.count_tokens_timeout_s, settings.bedrock_count_region)
+    gateway = Gateway(plan, bedrock, circuits, known.models.current(), time.monotonic)
+    side_calls = SideCalls(
+        plan, endpoint, known.models, time.monotonic, settings.count_tokens_timeout_s, settings.bedrock_count_region
+    )
     return gateway, side_calls
 
 

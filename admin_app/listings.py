@@ -14,6 +14,7 @@ from admin_app.exports import Row, as_csv, as_table
 from core.access_keys import AccessKey
 from core.bedrock_keys import AttachedBedrockKey, expiry_warning
 from core.model_rows import ModelRow
+from core.repairs import RepairRow
 from core.users import User
 
 
@@ -47,6 +48,7 @@ _BEDROCK_KEY = (
 )  # fmt: skip
 
 
+_REPAIR = ("id", "bedrock_key_id", "region", "model", "kind", "name", "standing", "learned_at", "expires_at")
 _MODEL = ("id", "model", "bedrock", "prefixes", "like", "context_window", "max_output", "bedrock_key_id", "created_at")
 
 
@@ -89,6 +91,15 @@ def of_models(models: Sequence[ModelRow]) -> Listing:
     return Listing(rows, _MODEL, "Nothing was added to the shipped models. Add one: python -m admin_app model add --help")
 
 
+def of_repairs(repairs: Sequence[RepairRow]) -> Listing:
+    rows = [
+        {"id": row.id, "bedrock_key_id": row.bedrock_key_id, "region": row.region, "model": row.model, "kind": row.kind,
+         "name": row.name, "standing": row.standing, "learned_at": moment(row.learned_at), "expires_at": moment(row.expires_at)}
+        for row in repairs
+    ]  # fmt: skip
+    return Listing(rows, _REPAIR, "Nothing was learned, or all of it has expired.")
+
+
 def usd(micros: int | None) -> str | None:
     """Exact, in dollars: 50, 0.25. None: no budget."""
     return None if micros is None else f"{(Decimal(micros) / 1_000_000).normalize():f}"
@@ -106,5 +117,9 @@ def _of_access_key(key: AccessKey, now: datetime) -> Row:
     }  # fmt: skip
 
 
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def moment(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _time(time: datetime | None) -> str | None:
+    return None if time is None else moment(time)

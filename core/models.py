@@ -189,7 +189,24 @@ usage_hourly = Table(
     Column("list_value_micros", BigInteger, nullable=False),
 )
 
-# One row (id 1). Whoever changes keys, circuits, prices or models adds 1 in the same transaction; the tick polls it.
+# What Bedrock was found to refuse, a row for each name (core/repairs.py). `cohort`: suspects of which one at least is refused.
+repairs = Table(
+    "repairs",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("bedrock_key_id", String(40), nullable=False),
+    Column("region", String(40), nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("name", String(80), nullable=False),
+    Column("standing", String(20), nullable=False),
+    Column("cohort", Integer, nullable=False),
+    Column("learned_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Index("ix_repairs_place", "bedrock_key_id", "region", "model"),
+)
+
+# One row (id 1). Whoever changes keys, circuits, prices, models or repairs adds 1 in the same transaction; the tick polls it.
 revisions = Table(
     "revisions",
     metadata,
@@ -197,6 +214,7 @@ revisions = Table(
     Column("grants", BigInteger, nullable=False),
     Column("circuits", BigInteger, nullable=False),
     Column("prices", BigInteger, nullable=False),
+    Column("repairs", BigInteger, nullable=False, server_default="1"),
     Column("models", BigInteger, nullable=False, server_default="1"),
 )
 

@@ -19,10 +19,10 @@ from core.threads import Running, sleep, spawn
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["grants", "circuits", "prices", "models"]
+Kind = Literal["grants", "circuits", "prices", "repairs", "models"]
 Listener = Callable[[Kind], None]
 
-_KINDS: tuple[Kind, ...] = ("grants", "circuits", "prices", "models")
+_KINDS: tuple[Kind, ...] = ("grants", "circuits", "prices", "repairs", "models")
 
 
 def bump(connection: Connection, kind: Kind) -> int:

@@ -182,6 +182,7 @@ class Settings:
     circuit_window_s: float = setting(_positive, 600.0, "How old the first of those failures may be.")
     circuit_reset_s: float = setting(_positive, 300.0, "Longest time a circuit stays open between probes (it starts at 60).")
     circuit_probe_s: float = setting(_positive, 1800.0, "How often a circuit open for exhaustion lets one real request through.")
+    repair_days: float = setting(_positive, 7.0, "Days that a name which Bedrock was found to refuse is left out.")
     grant_ttl_s: float = setting(_positive, 60.0, "How long a key's grant is used before it is looked up again.")
     grant_stale_s: float = setting(_positive, 900.0, "How long a known key is served while the database is away.")
     tick_s: float = setting(_positive, 1.0, "How often a worker looks for changes of keys and circuits.")

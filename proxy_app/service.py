@@ -20,6 +20,7 @@ from proxy_app.circuit_sharing import CircuitSharing
 from proxy_app.directory import Directory
 from proxy_app.hangup import LiveCalls
 from proxy_app.http_pool import HttpPool
+from proxy_app.lesson_sharing import LessonSharing
 from proxy_app.readiness import Readiness
 from proxy_app.recorder import Recorder
 
@@ -45,6 +46,7 @@ class Parts:
 
     directory: Directory
     sharing: CircuitSharing
+    learning: LessonSharing
     recorder: Recorder
     live: LiveCalls
     pool: HttpPool
@@ -79,7 +81,8 @@ class Service:
         parts.heartbeat.start()
         for each in parts.beside:
             each.start()
-        spawn(self._share_circuits)
+        spawn(lambda: self._share(self._share_circuits))
+        spawn(lambda: self._share(self._parts.learning.exchange))
         spawn(lambda: self._watch(is_alive))
 
     def unreadable(self, status: int, reason: str) -> tuple[str, Headers, bytes]:
@@ -91,19 +94,25 @@ class Service:
         self._parts.readiness.started()
         if kind == "grants":
             self._parts.directory.refresh()
+        if kind == "repairs":
+            self._parts.learning.changed()
 
-    def _share_circuits(self) -> None:
-        """What changed here goes out before what changed elsewhere comes in; one greenlet does both, and never gives up.
+    def _share(self, exchange: Callable[[], None]) -> None:
+        """At once and then with every tick, in a greenlet of its own, and never gives up.
 
         The first look is at once: a worker that starts must not ask what its predecessor knew to be exhausted.
         """
         while not self._closing:
             try:
-                self._parts.sharing.publish()
-                self._parts.sharing.absorb()
+                exchange()
             except Exception:
-                log.exception("circuits could not be shared")
+                log.exception("this worker could not exchange with the others")
             sleep(self._tick_s)
+
+    def _share_circuits(self) -> None:
+        """What changed here goes out before what changed elsewhere comes in."""
+        self._parts.sharing.publish()
+        self._parts.sharing.absorb()
 
     def _watch(self, is_alive: Callable[[], bool]) -> None:
         while is_alive():
@@ -140,7 +149,8 @@ class Service:
             left_s -= _WATCH_S / 10
 
     def _publish(self) -> None:
-        try:
-            self._parts.sharing.publish()
-        except Exception:
-            log.exception("circuits could not be shared")
+        for publish in (self._parts.sharing.publish, self._parts.learning.publish):
+            try:
+                publish()
+            except Exception:
+                log.exception("this worker could not exchange with the others")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import random
 import re
 import secrets
 from dataclasses import dataclass
@@ -18,8 +17,9 @@ from urllib.parse import unquote
 
 import orjson
 
+from sandbox.allow_sets import part_of
 from sandbox.bedrock_errors import ServiceError, authenticate, error_answer, exception_of
-from sandbox.bedrock_models import BETAS_5_5, COUNTING_REGIONS, Addressed, Model, addressed
+from sandbox.bedrock_models import COUNTING_REGIONS, Addressed, Model, addressed
 from sandbox.bedrock_refusals import SIGNATURE_PREFIX, Submission, dropped_thinking, refuse
 from sandbox.conversation import Invalid
 from sandbox.frames import chunk_frame, exception_frame
@@ -163,14 +163,12 @@ class Bedrock:
 
     def _submission(self, found: Addressed, body: dict[str, Any]) -> Submission:
         errors = "old-binding" not in self.account
-        return Submission(found.model, body, found.prefix, self.accepted(found.model), errors)
+        model = self.accepted(found.model)
+        return Submission(model, body, found.prefix, model.betas, errors)
 
-    def accepted(self, model: Model) -> frozenset[str]:
-        """All the betas of a model, or the part that the seed leaves; the same part for every request."""
-        if self.accepted_seed is None:
-            return model.betas
-        chance = random.Random(f"{self.accepted_seed}/{model.name}")
-        return frozenset(flag for flag in sorted(model.betas & BETAS_5_5) if chance.random() < 0.5)
+    def accepted(self, model: Model) -> Model:
+        """The model, or the part of what it accepts that the seed leaves; the same part for every request."""
+        return part_of(model, self.accepted_seed)
 
     def _region(self, request: Request, route: re.Match[str]) -> str | None:
         signed = SIGNED_REGION.search(request.fields.get("authorization", ""))

@@ -58,6 +58,7 @@ LAYERS = (
         "directory",
         "expiry_watch",
         "last_seen",
+        "lesson_*",
         "live_models",
         "rate_limit",
         "hangup",

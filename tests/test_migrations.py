@@ -49,7 +49,9 @@ def test_a_difference_between_schema_and_models_would_be_seen(database: Database
 def test_the_one_row_of_revisions_is_there_after_migrating(empty: Database) -> None:
     migrate(empty)
 
-    assert empty.read(lambda c: c.execute(text("SELECT id, grants, circuits, prices FROM revisions")).all()) == [(1, 1, 1, 1)]
+    assert empty.read(lambda c: c.execute(text("SELECT id, grants, circuits, prices, repairs FROM revisions")).all()) == [
+        (1, 1, 1, 1, 1)
+    ]
 
 
 def test_a_schema_is_current_only_after_migrating(empty: Database) -> None:

@@ -91,10 +91,20 @@ class Capabilities:
         """The same model, less what it was found to refuse, each in pair with its other half."""
         if not (learned.betas or learned.fields):
             return self
-        opened = {name for beta in learned.betas for name in self._beta(beta).opens}
-        features = self.features - learned.fields - (opened - self.ga)
+        opened = {name for beta in learned.betas for name in self.partners(beta)}
+        still = {name for beta in self.betas - learned.betas for name in self._beta(beta).opens}
+        features = self.features - learned.fields - (opened - still)
         betas = frozenset(name for name in self.betas - learned.betas if self._still_opens(name, features))
         return replace(self, features=features, betas=betas)
+
+    def partners(self, beta: str) -> frozenset[str]:
+        """The features that the API refuses without this beta: the other half of the pair."""
+        return self._beta(beta).opens - self.ga
+
+    def openers(self, feature: str) -> frozenset[str]:
+        """The betas of which one must go along with this feature; none where it needs none."""
+        rows = self.rules.betas.items()
+        return frozenset(name for name, row in rows if feature in row.opens) if feature not in self.ga else frozenset()
 
     def plain(self) -> Capabilities:
         """The same model with nothing that needs a beta: for requests that may hold core fields only."""
@@ -105,8 +115,8 @@ class Capabilities:
         return self.rules.betas.get(name, _NO_BETA)
 
     def _still_opens(self, beta: str, features: frozenset[str]) -> bool:
-        opens = self._beta(beta).opens
-        return not opens or bool(opens & features)
+        row = self._beta(beta)
+        return not row.opens or bool((row.opens | row.serves) & features)
 
 
 _NO_BETA = Beta()
@@ -192,11 +202,13 @@ def _inherit(base: Mapping[str, Any], row: Mapping[str, Any], key: str, suffix: 
 
 
 def _capabilities(rules: Rules, profile: Mapping[str, Any], row: Mapping[str, Any]) -> Capabilities:
+    """A model is its profile; its own row may add and take away, too: `repairs export` writes such rows."""
+    features = _inherit(profile, row, "features", "")
     return Capabilities(
         rules=rules,
-        features=profile["features"],
-        betas=profile["betas"],
-        ga=profile["ga"] & profile["features"],
+        features=features,
+        betas=_inherit(profile, row, "betas", "_betas"),
+        ga=profile["ga"] & features,
         lone_betas=profile["lone_betas"],
         effort_ceiling=profile["effort_ceiling"],
         max_output=row.get("max_output"),

@@ -1,8 +1,7 @@
-"""What a model was found to refuse, and the one step that follows from a refusal.
+"""What a request leaves out because its model was found to refuse it, and the one step that follows from a refusal.
 
-Pure: nothing is remembered here. Whoever keeps lessons across requests (per Bedrock key, region and model) stores
-`lasting()` and hands it back as the next request's `dropped`. Invariant: a lesson holds only names of the closed lists
-in `data/capabilities.json`, and a request is corrected at most once per class of refusal.
+Pure: nothing is remembered here. What is known from earlier requests is `lessons.py`. Invariant: it holds only names of the
+closed lists in `data/capabilities.json`, and a request is corrected at most once per class of refusal.
 """
 
 from __future__ import annotations
@@ -13,23 +12,20 @@ from typing import TYPE_CHECKING
 from proxy_app.bedrock.errors import BedrockFault, Kind, named_offenders, refuses_betas
 
 if TYPE_CHECKING:
+    from proxy_app.bedrock.capabilities import Capabilities
     from proxy_app.bedrock.repair import Repaired
 
 THINKING_BLOCKS = "messages.thinking"
-NAMED, UNNAMED, THINKING, MINIMAL = "named", "unnamed", "thinking", "minimal"
+NAMED, UNNAMED, THINKING = "named", "unnamed", "thinking"
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """Betas and features to leave out. `tried` are the classes of correction that this request has used up.
-
-    `spared` were left out without having been named: they made this request pass and say nothing about the next one.
-    """
+    """Betas and features to leave out. `tried` are the classes of correction that this request has used up."""
 
     betas: frozenset[str] = frozenset()
     fields: frozenset[str] = frozenset()
     tried: frozenset[str] = frozenset()
-    spared: frozenset[tuple[str, str]] = frozenset()
 
     @classmethod
     def nothing(cls) -> Learned:
@@ -41,38 +37,46 @@ class Learned:
             return replace(self, betas=self.betas | {name})
         return replace(self, fields=self.fields | {name})
 
-    def lasting(self) -> Learned:
-        """What may be remembered: never the removal of thinking, which is about one conversation."""
-        spared = {name for kind, name in self.spared if kind == "beta"}, {name for kind, name in self.spared if kind == "field"}
-        return Learned(self.betas - spared[0], self.fields - spared[1] - {THINKING_BLOCKS})
+    def without_betas(self, names: frozenset[str]) -> Learned:
+        """These betas left out, too."""
+        return replace(self, betas=self.betas | names) if names else self
 
 
 _NOTHING = Learned()
 
 
-def corrective(fault: BedrockFault, sent: Repaired, learned: Learned) -> Learned | None:
+def corrective(fault: BedrockFault, sent: Repaired, learned: Learned, able: Capabilities) -> Learned | None:
     """What to leave out when the same request is sent once more; None when nothing would change.
 
-    Only what was sent can be dropped: a name that the refused body did not hold is no lesson.
+    Only what was sent can be dropped: a name that the refused body did not hold is no lesson. Bedrock names one field at a
+    time, so a request that is corrected a second time goes as plain as it can be.
     """
     if fault.kind is Kind.THINKING:
-        return _once(learned, THINKING, {("field", THINKING_BLOCKS)} if sent.has_thinking_to_strip else set())
+        return _once(learned, THINKING, {("field", THINKING_BLOCKS)} if sent.uses(THINKING_BLOCKS) else set())
     if fault.kind is not Kind.BETA_OR_FIELD:
         return None
-    if learned.tried & {NAMED, UNNAMED}:
-        return _minimal(sent, learned)
-    offenders = set(named_offenders(fault.detail))
-    if offenders:
-        return _once(learned, NAMED, {found for kind, name in offenders for found in sent.offending(kind, name)})
-    return _once(learned, UNNAMED, {("beta", name) for name in sent.betas}) if refuses_betas(fault.detail) else None
+    named = list(named_offenders(fault.detail))
+    if not named and not refuses_betas(fault.detail):
+        return None
+    offending = {found for kind, name in named for found in sent.offending(kind, name)}
+    drop = (
+        offending.union(*(_opened(name, sent, able) for kind, name in offending if kind == "beta"))
+        if named
+        else _betas(sent, able)
+    )
+    again = bool(learned.tried & {NAMED, UNNAMED})
+    plain = _betas(sent, able) | {("field", name) for name in sent.extras()} if again and drop else set()
+    return _once(learned, NAMED if named and NAMED not in learned.tried else UNNAMED, drop | plain)
 
 
-def _minimal(sent: Repaired, learned: Learned) -> Learned | None:
-    """The last step: everything goes that a model may lack, all at once. An upstream names one thing at a time."""
-    drop = {("beta", name) for name in sent.betas} | {("field", name) for name in sent.extras()}
-    known = {("beta", name) for name in learned.betas} | {("field", name) for name in learned.fields}
-    minimal = _once(learned, MINIMAL, drop - known)
-    return minimal and replace(minimal, spared=learned.spared | (drop - known))
+def _betas(sent: Repaired, able: Capabilities) -> set[tuple[str, str]]:
+    """All betas and what they open."""
+    return {("beta", name) for name in sent.betas}.union(*(_opened(name, sent, able) for name in sent.betas))
+
+
+def _opened(beta: str, sent: Repaired, able: Capabilities) -> set[tuple[str, str]]:
+    """The other half, even where another beta opens it as well: that one may open only a part of it."""
+    return {("field", feature) for feature in able.partners(beta) if sent.uses(feature)}
 
 
 def _once(learned: Learned, step: str, drop: set[tuple[str, str]]) -> Learned | None:

@@ -8,21 +8,19 @@ Circuits choose among keys and ids; when they close every one, `NotAsked` says s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from core.types import BedrockKey, ProviderName
-from proxy_app.bedrock.capabilities import Capabilities
 from proxy_app.bedrock.errors import BedrockFault, Kind, fault_of, from_http
-from proxy_app.bedrock.learned import Learned, corrective
-from proxy_app.bedrock.models import ModelCatalogue, Models, path_segment
-from proxy_app.bedrock.repair import CannotServe, Repaired, repair, serialise
+from proxy_app.bedrock.models import path_segment
 from proxy_app.bedrock.wire import StreamTranslator, WireError, as_message
 from proxy_app.call import BytesBody, Call, Endpoint, Reply
 from proxy_app.circuits import CircuitName, Circuits, Pass, Refused
 from proxy_app.errors import upstream_error_reply
 from proxy_app.faults import Fault, NotAsked, UpstreamError
+from proxy_app.providers.bedrock_attempt import Attempt, Knowledge, Ways, betas_of, ways_through, with_corrections
 from proxy_app.providers.bedrock_refusals import (
     KeyRefused,
     Refusal,
@@ -35,25 +33,10 @@ from proxy_app.providers.bedrock_wire import BedrockBody, BedrockEndpoint, Bedro
 from proxy_app.upstream_http import BodyBroken, ConnectFailed, NoAnswer, UpstreamAnswer
 from proxy_app.upstream_socket import Expired
 
-_MAX_BODY_BYTES = 20 * 1000 * 1000
 _LONGEST_SHOWN = 120
 _DAY_S = 86_400.0
 
 _Admit = Callable[[CircuitName], Pass | Refused]
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """One call on its way through keys, model ids and corrections."""
-
-    call: Call
-    body: Mapping[str, Any]
-    betas: tuple[str, ...]
-    models: ModelCatalogue
-    able: Capabilities
-    learned: Learned = field(default_factory=Learned.nothing)
-    notes: list[str] = field(default_factory=list)
-    last: UpstreamError | None = None
 
 
 class BedrockProvider:
@@ -68,14 +51,14 @@ class BedrockProvider:
     def __init__(
         self,
         endpoint: BedrockEndpoint,
-        models: Models,
+        known: Knowledge,
         circuits: Circuits,
         limits: BedrockLimits,
         clocks: tuple[Callable[[], float], Callable[[], float]],
         key_refused: KeyRefused,
     ) -> None:
         self._endpoint = endpoint
-        self._models = models
+        self._known = known
         self._circuits = circuits
         self._limits = limits
         self._clock, self._wall = clocks
@@ -88,15 +71,14 @@ class BedrockProvider:
     def open(self, call: Call, *, insist: bool = False) -> Reply:
         if call.asked.body is None:
             raise UpstreamError(Fault.REJECTED, "the request body must be a JSON object", wire=(400, "invalid_request_error"))
-        models = self._models.current()
-        attempt = _Attempt(call, call.asked.body, _betas(call), models, models.capabilities(call.asked.model))
+        attempt = Attempt(call, call.asked.body, betas_of(call), self._known.models.current())
         try:
             return replace(self._served(attempt, insist), notes=tuple(attempt.notes))
         except UpstreamError as error:
             error.notes = tuple(attempt.notes)
             raise
 
-    def _served(self, attempt: _Attempt, insist: bool) -> Reply:
+    def _served(self, attempt: Attempt, insist: bool) -> Reply:
         reply = self._try_keys(attempt, self._circuits.admit)
         if reply is None and insist and isinstance(attempt.last, NotAsked):
             reply = self._try_keys(attempt, self._circuits.insist)
@@ -104,23 +86,25 @@ class BedrockProvider:
             raise attempt.last or _no_model(attempt)
         return reply
 
-    def _try_keys(self, attempt: _Attempt, admit: _Admit) -> Reply | None:
+    def _try_keys(self, attempt: Attempt, admit: _Admit) -> Reply | None:
         """None when no key served; `attempt.last` then says why."""
         for key in attempt.call.grant.usable_bedrock_keys:
-            reply = self._try_key(attempt, key, admit)
+            with ways_through(attempt, key, self._known, self._limits.max_tokens) as ways:
+                reply = self._try_key(attempt, ways, admit)
             if reply is not None:
                 return replace(reply, bedrock_key_id=key.id)
         return None
 
-    def _try_key(self, attempt: _Attempt, key: BedrockKey, admit: _Admit) -> Reply | None:
+    def _try_key(self, attempt: Attempt, ways: Ways, admit: _Admit) -> Reply | None:
         """None when another key may do better; `attempt.last` then says why this one did not."""
         refusals: list[Refusal] = []
+        key = ways.key
         routes = attempt.models.routes(attempt.call.asked.model, key)
         ordered = self._winners.ordered(key.id, routes)
         for route in ordered:
             if not may_try(route, ordered, refusals):
                 break
-            model_id, attempt.able = route.id, replace(route.capabilities, length_cap=self._limits.max_tokens)
+            model_id = route.id
             if attempt.last is not None and self._clock() >= attempt.call.commit_by:
                 raise attempt.last
             admitted = admit(CircuitName(key.id, ProviderName.BEDROCK, f"{key.region}/{model_id}"))
@@ -129,7 +113,8 @@ class BedrockProvider:
                 attempt.last = attempt.last or NotAsked(admitted.fault or Fault.BEDROCK_THROTTLED, admitted.reason)
                 continue
             try:
-                reply = self._with_corrections(attempt, key, model_id)
+                invoke = partial(self._invoke, attempt.call, key, model_id)
+                reply = with_corrections(attempt, ways.along(route), invoke, self._known.lessons)
             except BedrockFault as error:
                 refusals.append(Refusal(model_id, error))
                 self._note(attempt, admitted, refusals[-1])
@@ -153,7 +138,7 @@ class BedrockProvider:
         self._conclude(attempt, key, refusals)
         return None
 
-    def _note(self, attempt: _Attempt, admitted: Pass, refusal: Refusal) -> None:
+    def _note(self, attempt: Attempt, admitted: Pass, refusal: Refusal) -> None:
         error, fault = refusal.fault, fault_of(refusal.kind)
         admitted.failed(fault, self._next_midnight() if error.kind is Kind.QUOTA_DAY else None)
         attempt.notes.append(f"bedrock:{error.kind.value}({refusal.model_id})")
@@ -161,7 +146,7 @@ class BedrockProvider:
         answer = replace(answer, headers=(*answer.headers, *error.headers), provider=ProviderName.BEDROCK, fault=fault)
         attempt.last = UpstreamError(fault, error.kind.value, answer=answer)
 
-    def _conclude(self, attempt: _Attempt, key: BedrockKey, refusals: list[Refusal]) -> None:
+    def _conclude(self, attempt: Attempt, key: BedrockKey, refusals: list[Refusal]) -> None:
         """This key did not serve. Tell administrators what they must mend; raise when no other key could change it."""
         if not refusals:
             return
@@ -171,30 +156,7 @@ class BedrockProvider:
         if not another_key_may_serve(refusals[-1]) and attempt.last is not None:
             raise attempt.last from refusals[-1].fault
 
-    def _with_corrections(self, attempt: _Attempt, key: BedrockKey, model_id: str) -> Reply:
-        """Send; on a 400 that names what it dislikes, drop that and send once more, at most once per class."""
-        while True:
-            repaired = self._repaired(attempt)
-            try:
-                return self._invoke(attempt.call, key, model_id, repaired)
-            except BedrockFault as error:
-                learned = corrective(error, repaired, attempt.learned)
-                if learned is None:
-                    raise
-                attempt.notes.append(f"bedrock:corrected({error.kind.value})")
-                attempt.learned = learned
-
-    def _repaired(self, attempt: _Attempt) -> Repaired:
-        try:
-            repaired = repair(attempt.body, attempt.betas, attempt.able, attempt.learned)
-        except CannotServe as error:
-            raise UpstreamError(Fault.BEDROCK_UNSUPPORTED, str(error), wire=(400, "invalid_request_error")) from error
-        if not attempt.notes:
-            attempt.notes.extend(f"bedrock:{note}" for note in repaired.notes[:20])
-        return repaired
-
-    def _invoke(self, call: Call, key: BedrockKey, model_id: str, repaired: Repaired) -> Reply:
-        payload = _payload(repaired)
+    def _invoke(self, call: Call, key: BedrockKey, model_id: str, payload: bytes) -> Reply:
         operation = "invoke-with-response-stream" if call.asked.stream else "invoke"
         deadline = self._deadline(call)
         try:
@@ -247,28 +209,12 @@ class BedrockProvider:
         return (self._wall() // _DAY_S + 1) * _DAY_S
 
 
-def _no_model(attempt: _Attempt) -> UpstreamError:
+def _no_model(attempt: Attempt) -> UpstreamError:
     """Told as it is, also to the client: another request for this model would fare no better."""
     model, key = attempt.call.asked.model, attempt.call.grant.usable_bedrock_keys[0]
     why = attempt.models.why_unserved(model, key.region, key.residency)
     detail = f"Bedrock has no model for {model[:_LONGEST_SHOWN]!r}: {why}"
     return UpstreamError(Fault.BEDROCK_UNSUPPORTED, detail, wire=(400, "invalid_request_error"))
-
-
-def _payload(repaired: Repaired) -> bytes:
-    try:
-        payload = serialise(repaired.body)
-    except RecursionError:
-        message = "the request is nested too deeply"
-        raise UpstreamError(Fault.BEDROCK_UNSUPPORTED, message, wire=(400, "invalid_request_error")) from None
-    if len(payload) > _MAX_BODY_BYTES:
-        raise UpstreamError(Fault.BEDROCK_UNSUPPORTED, "over Bedrock's 20 MB", wire=(413, "request_too_large"))
-    return payload
-
-
-def _betas(call: Call) -> tuple[str, ...]:
-    lists = (value.split(",") for name, value in call.headers if name == "anthropic-beta")
-    return tuple(beta.strip() for betas in lists for beta in betas if beta.strip())
 
 
 def _lower(answer: UpstreamAnswer) -> dict[str, str]:

@@ -31,7 +31,7 @@ def test_the_first_look_reports_everything_once(database: Database) -> None:
     tick, listener = ticking(database)
 
     tick.look()
-    assert listener.heard == ["grants", "circuits", "prices", "models"]
+    assert listener.heard == ["grants", "circuits", "prices", "repairs", "models"]
 
 
 def test_a_change_is_reported_by_its_kind(database: Database) -> None:
@@ -63,8 +63,8 @@ def test_a_listener_that_failed_is_told_again_and_the_others_are_told_anyway(dat
 
     first.fails = False
     tick.look()
-    assert first.heard == ["grants", "circuits", "prices", "models"] * 2
-    assert second.heard == ["grants", "circuits", "prices", "models"]
+    assert first.heard == ["grants", "circuits", "prices", "repairs", "models"] * 2
+    assert second.heard == ["grants", "circuits", "prices", "repairs", "models"]
 
 
 class Unreliable(Database):

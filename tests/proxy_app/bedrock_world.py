@@ -14,7 +14,9 @@ from proxy_app.bedrock.models import load_catalogue
 from proxy_app.call import Reply
 from proxy_app.circuits import CircuitName, Circuits, Refused
 from proxy_app.faults import UpstreamError
+from proxy_app.lesson_book import LessonBook
 from proxy_app.providers.bedrock import BedrockProvider
+from proxy_app.providers.bedrock_attempt import Knowledge
 from proxy_app.providers.bedrock_refusals import KeyTrouble
 from proxy_app.providers.bedrock_wire import BedrockEndpoint, BedrockLimits
 from sandbox.frames import chunk_frame
@@ -64,7 +66,9 @@ class World:
         self.circuits = Circuits(clock=self.clock, wall=lambda: NOON, digest_key=b"digest")
         endpoint = BedrockEndpoint(self.pool, "https://bedrock.{region}.example")  # type: ignore[arg-type]
         clocks = (self.clock, lambda: NOON)
-        self.bedrock = BedrockProvider(endpoint, CATALOGUE.with_rows(self.rows), self.circuits, self.limits, clocks, self._hear)
+        self.lessons = LessonBook(lambda: NOON, 7 * 86400.0)
+        known = Knowledge(CATALOGUE.with_rows(self.rows), self.lessons)
+        self.bedrock = BedrockProvider(endpoint, known, self.circuits, self.limits, clocks, self._hear)
 
     def _hear(self, trouble: KeyTrouble) -> None:
         self.told.append((trouble.key_id, trouble.kind.value, trouble.unusable))

@@ -19,7 +19,9 @@ from proxy_app.call import StreamBroken
 from proxy_app.circuits import Circuits
 from proxy_app.faults import UpstreamError
 from proxy_app.http_pool import HttpPool
+from proxy_app.lesson_book import LessonBook
 from proxy_app.providers.bedrock import BedrockProvider
+from proxy_app.providers.bedrock_attempt import Knowledge
 from proxy_app.providers.bedrock_wire import BedrockEndpoint, BedrockLimits
 from sandbox.frames import chunk_frame
 from tests.live.bare import Played, RawUpstream, Seen
@@ -78,7 +80,8 @@ class Wire:
         circuits = Circuits(clock=time.monotonic, wall=lambda: NOON, digest_key=b"digest")
         limits = BedrockLimits(first_byte_s=5.0, response_s=5.0, silence_s=5.0, ping_s=15.0)
         clocks = (time.monotonic, lambda: NOON)
-        return BedrockProvider(BedrockEndpoint(self.pool, self.url), CATALOGUE, circuits, limits, clocks, lambda _: None)
+        known = Knowledge(CATALOGUE, LessonBook(lambda: 0.0, 86_400.0))
+        return BedrockProvider(BedrockEndpoint(self.pool, self.url), known, circuits, limits, clocks, lambda _: None)
 
 
 @pytest.fixture(scope="module")

@@ -164,7 +164,14 @@ def test_tokens_are_counted_only_for_a_foundation_model_that_can(
 
 def test_a_seed_leaves_each_model_a_stable_part_of_its_betas() -> None:
     one, other = Bedrock(accepted_seed="1"), Bedrock(accepted_seed="2")
-    assert one.accepted(OPUS_5_5) < OPUS_5_5.betas
+    assert one.accepted(OPUS_5_5).betas < OPUS_5_5.betas
     assert one.accepted(OPUS_5_5) == Bedrock(accepted_seed="1").accepted(OPUS_5_5)
     assert one.accepted(OPUS_5_5) != other.accepted(OPUS_5_5)
-    assert one.accepted(SONNET_4_5) < SONNET_4_5.betas
+    assert one.accepted(SONNET_4_5).betas < SONNET_4_5.betas
+
+
+def test_a_seed_takes_fields_from_a_model_too_and_adds_none() -> None:
+    parts = [Bedrock(accepted_seed=str(seed)).accepted(OPUS_5_5) for seed in range(20)]
+    assert {part.role_system for part in parts} == {True, False}
+    assert {part.tool_search for part in parts} == {"yes", "no"}
+    assert {part.structured_output for part in parts} == {OPUS_5_5.structured_output} == {False}

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
-from core.types import Residency
+from core.types import BedrockKey
 from proxy_app.bedrock.capabilities import Beta, Capabilities
-from proxy_app.bedrock.models import ModelCatalogue
+from proxy_app.bedrock.models import ModelCatalogue, Route
 from proxy_app.call import Reply
 from proxy_app.circuits import Circuits
+from proxy_app.lesson_book import LessonBook
 from proxy_app.providers.bedrock import BedrockProvider
+from proxy_app.providers.bedrock_attempt import Knowledge
 from proxy_app.providers.bedrock_wire import BedrockEndpoint
 from proxy_app.upstream_http import UpstreamAnswer, UpstreamRequest
 from sandbox.bedrock import Bedrock
@@ -64,11 +66,15 @@ class Ignorant:
     flags: tuple[str, ...]
     pairs: bool
 
-    def candidates(self, model: str, region: str, residency: Residency) -> tuple[str, ...]:
-        return self.catalogue.candidates(model, region, residency)
+    def current(self) -> Any:
+        return self
 
-    def capabilities(self, model: str) -> Capabilities:
-        return know_nothing(self.catalogue.capabilities(model), self.flags, self.pairs)
+    def canonical(self, model: str) -> str:
+        return self.catalogue.canonical(model)
+
+    def routes(self, model: str, key: BedrockKey) -> tuple[Route, ...]:
+        able = know_nothing(self.catalogue.capabilities(model), self.flags, self.pairs)
+        return tuple(replace(route, capabilities=able) for route in self.catalogue.routes(model, key))
 
 
 def asked(pool: SandboxPool, catalogue: Any, request: dict[str, Any], model: str, stream: bool) -> Reply:
@@ -77,7 +83,8 @@ def asked(pool: SandboxPool, catalogue: Any, request: dict[str, Any], model: str
     pool.clock = clock
     circuits = Circuits(clock=clock, wall=lambda: NOON, digest_key=b"digest")
     endpoint = BedrockEndpoint(pool, "https://bedrock.example")  # type: ignore[arg-type]
-    provider = BedrockProvider(endpoint, catalogue, circuits, LIMITS, (clock, lambda: NOON), lambda *_: None)
+    known = Knowledge(catalogue, LessonBook(lambda: NOON, 86_400.0))
+    provider = BedrockProvider(endpoint, known, circuits, LIMITS, (clock, lambda: NOON), lambda *_: None)
     body = {"model": model, **{name: value for name, value in request["body"].items() if name != "model"}}
     return provider.open(call(clock, body=body, stream=stream, headers=(("anthropic-beta", request["betas"]),)))
 
