@@ -96,7 +96,7 @@ def test_while_the_database_is_away_the_tick_goes_on_and_tells_since_when(databa
 
     unreliable.away = False
     tick.look()
-    assert (tick.database_away_since, len(listener.heard)) == (None, 4)
+    assert (tick.database_away_since, len(listener.heard)) == (None, 5)
 
 
 def test_a_change_made_while_the_database_was_away_is_reported_when_it_is_back(database: Database) -> None:
@@ -118,7 +118,7 @@ def test_a_look_survives_a_row_that_is_missing(database: Database) -> None:
 
     tick.look()
 
-    assert len(listener.heard) == 4
+    assert len(listener.heard) == 5
 
 
 def test_running_looks_pauses_and_ends_when_stopped(database: Database) -> None:
@@ -136,4 +136,4 @@ def test_running_looks_pauses_and_ends_when_stopped(database: Database) -> None:
     tick.run()
 
     assert pauses == [0.5, 0.5]
-    assert len(listener.heard) == 4
+    assert len(listener.heard) == 5

@@ -83,8 +83,8 @@ def test_it_is_asked_with_its_own_capabilities() -> None:
     world = World(rows=(row,))
     world.open(refusal(*INVALID), refusal(*INVALID), SERVED, body={**NINE, "max_tokens": 20_000})
     first, *_, last = [orjson.loads(request.body) for request in world.pool.requests]
-    assert (first["thinking"]["type"], "temperature" in first) == ("adaptive", False)
-    assert (last["thinking"]["type"], "temperature" in last) == ("enabled", True)
+    assert (first["thinking"]["type"], "budget_tokens" in first["thinking"]) == ("adaptive", False)
+    assert (last["thinking"]["type"], "budget_tokens" in last["thinking"]) == ("enabled", True)
 
 
 def test_what_stood_in_is_the_first_choice_next_time(world: World) -> None:

@@ -34,7 +34,7 @@ def lost_features(account: Strict) -> set[str]:
     gated = account.able.features - account.able.ga
     closed = {feature for feature in gated if openers(account, feature) and not openers(account, feature) & account.part.betas}
     lost = closed | account.lessons.refused.fields
-    inner = {"context_management": "context_management.compact", "thinking.display.updates": "thinking.display"}
+    inner = {"thinking.display.updates": "thinking.display"}
     return lost | {goes for feature, goes in inner.items() if feature in lost}
 
 
