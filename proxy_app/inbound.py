@@ -15,7 +15,7 @@ from typing import Any
 
 from gunicorn.http.errors import ParseException
 
-from core.threads import TookTooLong, sleep, time_limit
+from core.threads import TookTooLong, Turns, sleep, time_limit
 from core.types import Grant
 from proxy_app.call import Asked, Call, Endpoint, Headers
 from proxy_app.directory import Directory, Unavailable, Unknown
@@ -30,7 +30,7 @@ _READ_BYTES = 262_144
 # To undo chunks of one byte each is a lot of work: after so much of it the others get their turn. A sleep of 0 would not do:
 # gevent looks at sockets only after 50 such.
 _READ_CHUNKED_BYTES = 8192
-_TURN_S = 0.02
+_TURN_S = 0.005
 _PAUSE_S = 0.001
 _KEY_HEADER = "x-proxy-key"
 
@@ -215,4 +215,4 @@ def _asked(body: bytes) -> Asked:
     if head is None:
         return Asked()
     model = head.model if isinstance(head.model, str) else ""
-    return Asked(model, head.stream is True, is_quota_probe(head), source=body)
+    return Asked(model, head.stream is True, is_quota_probe(head), source=body, rest=Turns())
