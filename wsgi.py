@@ -28,7 +28,7 @@ from core.pricing import load_prices
 from core.revision import Tick
 from core.settings import Settings, load_settings
 from core.spool import open_spool
-from core.threads import spawn
+from core.threads import Turns, spawn
 from core.types import ProviderName
 from proxy_app.app import ProxyApp
 from proxy_app.bedrock.errors import BedrockFault
@@ -80,7 +80,7 @@ def create_app(settings: Settings | None = None) -> Service:
     recorder = Recorder(open_spool(settings.spool_dir, worker_id), database, load_prices(), AccessLog(lines), settings)
     live = LiveCalls()
     limits = (settings.max_body_bytes, settings.body_timeout_s, settings.commit_timeout_s)
-    inbound = Inbound(directory, live, limits, _request_id, (time.monotonic, time.time))
+    inbound = Inbound(directory, live, limits, _request_id, (time.monotonic, time.time), Turns().take)
     readiness = Readiness(lambda: tick.database_away_since)
     proxied = Proxied(inbound, _openers(gateway, side_calls), recorder, time.monotonic)
     proxy = ProxyApp(proxied, Ready(readiness), _new_request_id)

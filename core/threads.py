@@ -41,22 +41,57 @@ def spawn(work: Callable[[], None]) -> Running:
 
 
 class Turns:
-    """For work that would hold every other stream up: call it between pieces, and others get their turn when it is due.
+    """Long work of many callers, one of them at a time, with a pause for everything else whenever a turn is over.
 
-    A native thread would not do for work in Python: the hub would wait for the interpreter's lock (5 ms each time) after each
-    of its system calls. Nor would a sleep of 0: gevent looks at sockets only after 50 such. Not for use inside transactions.
+        with turns.take() as rest:  # waits for its turn; must not be nested, nor held across I/O
+            first_piece()
+            rest()  # between pieces of a few milliseconds: does nothing until the turn is over
+            next_piece()
+
+    A native thread would not do for work in Python: after each of its system calls the hub would wait 5 ms for the
+    interpreter's lock. Nor would a sleep of 0: gevent looks at sockets only after many such.
     """
-
-    __slots__ = ("_ends", "_turn_s")
 
     def __init__(self, turn_s: float = 0.004) -> None:
         self._turn_s = turn_s
-        self._ends = time.monotonic() + turn_s
+        self._line = threading.Lock()
 
-    def __call__(self) -> None:
-        if time.monotonic() >= self._ends:
-            time.sleep(_PAUSE_S)
-            self._ends = time.monotonic() + self._turn_s
+    @contextmanager
+    def take(self) -> Iterator[Callable[[], None]]:
+        turn = _Turn(self._line, self._turn_s)
+        turn.begin()
+        try:
+            yield turn.rest
+        finally:
+            turn.end()
+
+
+class _Turn:
+    __slots__ = ("_ends", "_held", "_line", "_turn_s")
+
+    def __init__(self, line: threading.Lock, turn_s: float) -> None:
+        self._line = line
+        self._turn_s = turn_s
+        self._held = False
+        self._ends = 0.0
+
+    def begin(self) -> None:
+        self._held = self._line.acquire()
+        self._ends = time.monotonic() + self._turn_s
+
+    def rest(self) -> None:
+        if time.monotonic() < self._ends:
+            return
+        time.sleep(_PAUSE_S)  # still holding the line: nobody else's long work fills this pause
+        self.end()
+        time.sleep(0)  # the next in line goes first
+        self.begin()
+
+    def end(self) -> None:
+        """Also when it was cut off while it waited in line."""
+        if self._held:
+            self._held = False
+            self._line.release()
 
 
 class TookTooLong(Exception):

@@ -15,13 +15,13 @@ from typing import Any
 
 from gunicorn.http.errors import ParseException
 
-from core.threads import TookTooLong, Turns, sleep, time_limit
+from core.threads import TookTooLong, sleep, time_limit
 from core.types import Grant
 from proxy_app.call import Asked, Call, Endpoint, Headers
 from proxy_app.directory import Directory, Unavailable, Unknown
 from proxy_app.errors import Refused
 from proxy_app.hangup import ClientLine, LiveCalls
-from proxy_app.json_body import is_quota_probe, read_head
+from proxy_app.json_body import Turns, at_once, is_quota_probe, read_head
 
 _SHOWN = re.compile(r"(ak_[0-9A-Za-z]{6})[0-9A-Za-z]{38}\Z")
 _KEYED = re.compile(r"/ak/([^/?#]*)([/?#].*)?\Z", re.DOTALL)
@@ -69,12 +69,14 @@ class Inbound:
         limits: tuple[int, float, float],
         new_request_id: Callable[[float], str],
         clocks: tuple[Callable[[], float], Callable[[], float]],
+        turns: Turns = at_once,
     ) -> None:
         self._directory = directory
         self._live = live
         self._max_body_bytes, self._body_timeout_s, self._commit_s = limits
         self._new_request_id = new_request_id
         self._clock, self._wall = clocks
+        self._turns = turns
 
     def arrival(self, environ: Mapping[str, Any]) -> Arrival:
         """Cheap and total: never raises, so that every answer can carry a request id."""
@@ -113,7 +115,7 @@ class Inbound:
             lifeline.close()
             raise
         lifeline.watch()
-        asked = _asked(body) if endpoint in (Endpoint.MESSAGES, Endpoint.COUNT_TOKENS) else Asked()
+        asked = _asked(body, self._turns) if endpoint in (Endpoint.MESSAGES, Endpoint.COUNT_TOKENS) else Asked()
         call = self._call(arrival, grant, endpoint, lifeline)
         commit_by = call.received + self._commit_s if asked.stream else float("inf")
         return replace(call, body=body, asked=asked, commit_by=commit_by)
@@ -210,9 +212,11 @@ def _client_socket(environ: Mapping[str, Any]) -> socket.socket | None:
     return client
 
 
-def _asked(body: bytes) -> Asked:
-    head = read_head(body)
+def _asked(body: bytes, turns: Turns) -> Asked:
+    with turns() as rest:
+        head = read_head(body)
+        rest()
     if head is None:
         return Asked()
     model = head.model if isinstance(head.model, str) else ""
-    return Asked(model, head.stream is True, is_quota_probe(head), source=body, rest=Turns())
+    return Asked(model, head.stream is True, is_quota_probe(head), source=body, turns=turns)

@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import msgspec
 import orjson
 
 Rest = Callable[[], None]
+Turns = Callable[[], AbstractContextManager[Rest]]
 
 _LONGEST_PROBE = 2000
 _PARSED_AT_ONCE = 256 * 1024  # bytes; takes a millisecond
@@ -27,6 +29,11 @@ _HARMLESS = rb"\\u0020"
 
 def no_rest() -> None:
     """The `rest` of whoever holds nobody up."""
+
+
+def at_once() -> AbstractContextManager[Rest]:
+    """The turns of whoever holds nobody up."""
+    return nullcontext(no_rest)
 
 
 class Head(msgspec.Struct):

@@ -60,7 +60,9 @@ class SideCalls:
         if call.asked.body is None:
             return _refused(call, Refused(400, "invalid_request_error", "the request body is not a JSON object"), trace)
         trace.append("estimated")
-        estimate = {"input_tokens": estimate_input_tokens(call.asked.body)}
+        body = call.asked.body
+        with call.asked.turns() as rest:
+            estimate = {"input_tokens": estimate_input_tokens(body, rest)}
         estimated = _opened(call, estimate, None, trace, (("x-proxy-estimated", "true"),))
         estimated.outcome.confidence = Confidence.ESTIMATED
         return estimated
@@ -138,7 +140,9 @@ class SideCalls:
 
     def _ask_bedrock(self, call: Call, key: BedrockKey, model_id: str, deadline: float) -> int:
         """Raises one of _NOT_COUNTED when Bedrock gives no count."""
-        payload = count_tokens_body(call.asked.body or {}, self._catalogue.capabilities(call.asked.model))
+        body = call.asked.body or {}
+        with call.asked.turns() as rest:
+            payload = count_tokens_body(body, self._catalogue.capabilities(call.asked.model), rest)
         answer = self._bedrock.post(key, f"/model/{path_segment(model_id)}/count-tokens", payload, call.lifeline, deadline)
         try:
             text = read_whole(answer, deadline)

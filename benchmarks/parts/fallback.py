@@ -40,7 +40,7 @@ def run(bench: Bench) -> Section:
     faults, foreign = bench.collect()
     return Section(
         NAME,
-        "Fallback: 100 KB requests of 201 messages, each refused by the Plan (429) and then answered by Bedrock; direct asks Bedrock",
+        "Fallback: 100 KB requests of 201 messages, each refused by the Plan (429), then answered by Bedrock",
         _COLUMNS,
         tuple(rows),
         tuple(bars),

@@ -22,7 +22,7 @@ from proxy_app.call import BytesBody, Call, Endpoint, Reply
 from proxy_app.circuits import CircuitName, Circuits, Pass, Refused
 from proxy_app.errors import upstream_error_reply
 from proxy_app.faults import Fault, NotAsked, UpstreamError
-from proxy_app.json_body import Rest
+from proxy_app.json_body import Turns
 from proxy_app.providers.bedrock_wire import BedrockBody, BedrockEndpoint, BedrockLimits, begin, read_whole
 from proxy_app.upstream_http import BodyBroken, ConnectFailed, NoAnswer, UpstreamAnswer
 from proxy_app.upstream_socket import Expired
@@ -182,7 +182,8 @@ class BedrockProvider:
     def _repaired(self, attempt: _Attempt) -> Repaired:
         capabilities = self._catalogue.capabilities(attempt.call.asked.model)
         try:
-            repaired = repair(attempt.body, attempt.betas, capabilities, attempt.learned, attempt.call.asked.rest)
+            with attempt.call.asked.turns() as rest:
+                repaired = repair(attempt.body, attempt.betas, capabilities, attempt.learned, rest)
         except CannotServe as error:
             raise UpstreamError(Fault.BEDROCK_UNSUPPORTED, str(error), wire=(400, "invalid_request_error")) from error
         if not attempt.notes:
@@ -190,7 +191,7 @@ class BedrockProvider:
         return repaired
 
     def _invoke(self, call: Call, key: BedrockKey, model_id: str, repaired: Repaired) -> Reply:
-        payload = _payload(repaired, call.asked.rest)
+        payload = _payload(repaired, call.asked.turns)
         operation = "invoke-with-response-stream" if call.asked.stream else "invoke"
         deadline = self._deadline(call)
         try:
@@ -257,9 +258,10 @@ class BedrockProvider:
         self._proven.add(key.id)
 
 
-def _payload(repaired: Repaired, rest: Rest) -> bytes:
+def _payload(repaired: Repaired, turns: Turns) -> bytes:
     try:
-        payload = serialise(repaired.body, rest)
+        with turns() as rest:
+            payload = serialise(repaired.body, rest)
     except RecursionError:
         message = "the request is nested too deeply"
         raise UpstreamError(Fault.BEDROCK_UNSUPPORTED, message, wire=(400, "invalid_request_error")) from None

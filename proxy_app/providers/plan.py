@@ -199,14 +199,15 @@ _ASKED_AGAIN = {Fault.PLAN_THROTTLED: "plan:asked again after a throttle", Fault
 def _without_thinking(request: UpstreamRequest, asked: Asked) -> UpstreamRequest | None:
     """None when there is nothing to strip: the same request would be refused again."""
     body = asked.body or {}
-    stripped = strip_thinking(body)
-    if stripped is body:
-        return None
-    asked.rest()
-    try:
-        return replace(request, body=serialise(stripped, asked.rest))
-    except RecursionError:
-        return None
+    with asked.turns() as rest:
+        stripped = strip_thinking(body)
+        if stripped is body:
+            return None
+        rest()
+        try:
+            return replace(request, body=serialise(stripped, rest))
+        except RecursionError:
+            return None
 
 
 def _may_be_a_fault(status: int) -> bool:
