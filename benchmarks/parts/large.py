@@ -57,7 +57,7 @@ def run(bench: Bench) -> Section:
             rounds.setdefault(case.what, []).append(_measured(bench, other, target, case))
     alone = _longest(rounds[_ALONE])
     rows = [_row(what, seen) for what, seen in rounds.items()]
-    bars = [Bar(f"longest delay of an event beside {what}", _longest(rounds[what]), alone + 20, 10, "ms") for what in _WATCHED]
+    bars = [Bar(f"delay added to an event by {what}", _longest(rounds[what]) - alone, 20, 10, "ms") for what in _WATCHED]
     faults, foreign = bench.collect()
     return Section(NAME, _TITLE, _COLUMNS, tuple(rows), (*bars,), faults=faults, foreign_percent=foreign)
 
