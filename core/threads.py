@@ -55,40 +55,54 @@ class Turns:
     def __init__(self, turn_s: float = 0.004) -> None:
         self._turn_s = turn_s
         self._line = threading.Lock()
+        self._ends = self._left = 0.0  # when the running turn is over; when somebody last left the line
 
     @contextmanager
     def take(self) -> Iterator[Callable[[], None]]:
-        turn = _Turn(self._line, self._turn_s)
-        turn.begin()
+        held = _Held(self._line)
         try:
-            yield turn.rest
+            self._begin(held)
+            yield lambda: self._rest(held)
         finally:
-            turn.end()
+            self._left = time.monotonic()
+            held.give_up()
 
+    def _begin(self, held: _Held) -> None:
+        """Whoever comes right behind another goes on with the same turn: a pause is due after all of their work."""
+        held.wait()
+        now = time.monotonic()
+        if now - self._left >= _PAUSE_S:
+            self._ends = now + self._turn_s
+        elif now >= self._ends:
+            self._pause()
 
-class _Turn:
-    __slots__ = ("_ends", "_held", "_line", "_turn_s")
-
-    def __init__(self, line: threading.Lock, turn_s: float) -> None:
-        self._line = line
-        self._turn_s = turn_s
-        self._held = False
-        self._ends = 0.0
-
-    def begin(self) -> None:
-        self._held = self._line.acquire()
-        self._ends = time.monotonic() + self._turn_s
-
-    def rest(self) -> None:
+    def _rest(self, held: _Held) -> None:
         if time.monotonic() < self._ends:
             return
-        time.sleep(_PAUSE_S)  # still holding the line: nobody else's long work fills this pause
-        self.end()
+        self._pause()
+        held.give_up()
         time.sleep(0)  # the next in line goes first
-        self.begin()
+        held.wait()
 
-    def end(self) -> None:
-        """Also when it was cut off while it waited in line."""
+    def _pause(self) -> None:
+        """While the line is held, so that nobody else's long work fills the pause."""
+        time.sleep(_PAUSE_S)
+        self._ends = time.monotonic() + self._turn_s
+
+
+class _Held:
+    """Whether one caller holds the line: it may be cut off while it waits for it."""
+
+    __slots__ = ("_held", "_line")
+
+    def __init__(self, line: threading.Lock) -> None:
+        self._line = line
+        self._held = False
+
+    def wait(self) -> None:
+        self._held = self._line.acquire()
+
+    def give_up(self) -> None:
         if self._held:
             self._held = False
             self._line.release()

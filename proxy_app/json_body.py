@@ -74,12 +74,19 @@ def parse_object(body: bytes, rest: Rest = no_rest) -> dict[str, Any] | None:
 
 def serialise(body: Mapping[str, Any], rest: Rest = no_rest) -> bytes:
     """The body as JSON, a message at a time. Raises RecursionError when it is nested too deeply."""
-    fields = []
+    pieces: list[bytes] = []
     for name, value in body.items():
-        written = _written_list(value, rest) if name == "messages" and type(value) is list else written_json(value)
-        fields.append(written_json(name) + b":" + written)
-        rest()
-    return b"{" + b",".join(fields) + b"}"
+        pieces += (b"," if pieces else b"{", written_json(name), b":")
+        if name == "messages" and type(value) is list:
+            for place, item in enumerate(value):
+                pieces += (b"," if place else b"[", written_json(item))
+                rest()
+            pieces.append(b"]" if value else b"[]")
+        else:
+            pieces.append(written_json(value))
+            rest()
+    pieces.append(b"}" if pieces else b"{}")
+    return b"".join(pieces)
 
 
 def written_json(value: Any) -> bytes:
@@ -132,10 +139,6 @@ def _parsed_field(name: str, raw: memoryview, rest: Rest) -> Any:
 def _rested(value: Any, rest: Rest) -> Any:
     rest()
     return value
-
-
-def _written_list(values: list[Any], rest: Rest) -> bytes:
-    return b"[" + b",".join([_rested(written_json(value), rest) for value in values]) + b"]"
 
 
 def _parsed(body: bytes) -> Any:

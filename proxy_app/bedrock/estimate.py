@@ -26,6 +26,7 @@ _DEEPEST = 3  # a document inside a tool result inside a message
 _PDF_PAGE = 2600
 _PDF_BYTES_A_PAGE = 50_000
 _COUNT_MAX_TOKENS = 1024
+_SEALED_AT_ONCE = 3 * 256 * 1024  # bytes; three become four, so the pieces fit together
 _CORE_FIELDS = frozenset(("anthropic_version", "max_tokens", "messages", "system", "tools", "tool_choice"))
 
 _PDF_PAGES = re.compile(rb"/Type\s*/Page(?!s)")
@@ -55,9 +56,12 @@ def count_tokens_body(body: Mapping[str, Any], capabilities: Capabilities, rest:
         repaired = repair({**without, "tools": tools} if tools else without, (), able, rest=rest).body
     inner = {name: value for name, value in repaired.items() if name in _CORE_FIELDS}
     inner["max_tokens"] = _COUNT_MAX_TOKENS
-    sealed = b64encode(serialise(inner, rest))
-    rest()
-    return b'{"input":{"invokeModel":{"body":"%b"}}}' % sealed
+    written = serialise(inner, rest)
+    pieces = [b'{"input":{"invokeModel":{"body":"']
+    for start in range(0, len(written), _SEALED_AT_ONCE):
+        rest()
+        pieces.append(b64encode(written[start : start + _SEALED_AT_ONCE]))
+    return b"".join((*pieces, b'"}}}'))
 
 
 class _Scale:
