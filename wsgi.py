@@ -28,7 +28,7 @@ from core.pricing import load_prices
 from core.revision import Tick
 from core.settings import Settings, load_settings
 from core.spool import open_spool
-from core.threads import spawn
+from core.threads import Turns, spawn
 from core.types import ProviderName
 from proxy_app.app import ProxyApp
 from proxy_app.bedrock.models import load_catalogue
@@ -41,7 +41,7 @@ from proxy_app.expiry_watch import ExpiryWatch
 from proxy_app.gateway import Gateway
 from proxy_app.hangup import LiveCalls
 from proxy_app.http_pool import HttpPool
-from proxy_app.inbound import Inbound
+from proxy_app.inbound import Inbound, Reading
 from proxy_app.last_seen import LastSeen
 from proxy_app.lesson_book import LessonBook
 from proxy_app.lesson_sharing import LessonSharing
@@ -89,9 +89,9 @@ def create_app(settings: Settings | None = None) -> Service:
 
     recorder = Recorder(open_spool(settings.spool_dir, worker_id), database, load_prices(), AccessLog(lines), settings)
     live = LiveCalls()
-    limits = (settings.max_body_bytes, settings.body_timeout_s, settings.commit_timeout_s)
+    reading = Reading(settings.max_body_bytes, settings.body_timeout_s, settings.commit_timeout_s, Turns().take)
     last_seen = LastSeen(database, settings.trusted_proxies, time.time)
-    inbound = Inbound(directory, live, limits, _request_id, (time.monotonic, time.time), last_seen)
+    inbound = Inbound(directory, live, reading, _request_id, (time.monotonic, time.time), last_seen)
     readiness = Readiness(lambda: tick.database_away_since)
     proxied = Proxied(inbound, _openers(gateway, side_calls), recorder, time.monotonic, RateLimits(time.monotonic))
     proxy = ProxyApp(proxied, Ready(readiness), _new_request_id)

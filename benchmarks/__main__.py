@@ -23,7 +23,7 @@ from benchmarks.figures import Section
 from benchmarks.generator import Generator, start_upstream
 from benchmarks.machine import this_machine
 from benchmarks.nginx import find_nginx, start_nginx
-from benchmarks.parts import events, fallback, latency, loaded, memory, throughput
+from benchmarks.parts import events, fallback, large, latency, loaded, memory, throughput
 from benchmarks.processes import DidNotStart, Stage
 from benchmarks.proxy import start_proxy
 from benchmarks.report import as_json, as_text, heading
@@ -33,7 +33,7 @@ Part = Callable[[Bench], Section]
 
 # Memory comes first, while the worker is fresh.
 PARTS: Mapping[str, Part] = MappingProxyType(
-    {part.NAME: part.run for part in (memory, latency, throughput, events, loaded, fallback)}
+    {part.NAME: part.run for part in (memory, latency, throughput, events, loaded, fallback, large)}
 )
 
 

@@ -38,6 +38,8 @@ class Scale:
     loaded_s: float
     fallback_rounds: int
     fallback_samples: int
+    large_rounds: int
+    large_samples: int
 
 
 FULL = Scale(
@@ -55,6 +57,8 @@ FULL = Scale(
     loaded_s=3.0,
     fallback_rounds=16,
     fallback_samples=40,
+    large_rounds=3,
+    large_samples=12,
 )
 QUICK = Scale(
     latency_rounds=2,
@@ -71,6 +75,8 @@ QUICK = Scale(
     loaded_s=0.6,
     fallback_rounds=2,
     fallback_samples=10,
+    large_rounds=1,
+    large_samples=2,
 )
 
 

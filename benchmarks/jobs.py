@@ -22,7 +22,8 @@ class Shape(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One load. `target` is the request's target; `bedrock` sends InvokeModel's body instead of a messages one.
+    """One load. `target` is the request's target; `bedrock` sends InvokeModel's body instead of a messages one; `messages`,
+    if not 0, makes it a session of so many messages with tool calls and results.
 
     CLOSED: `concurrency` connections begin within `ramp_s`, each asks once if `seconds` is 0, else again until then.
     OPEN: `rate` requests a second for `seconds`, over `concurrency` connections. SEQUENTIAL: `count` requests.
@@ -36,6 +37,7 @@ class Job:
     streamed: bool
     headers: Mapping[str, str] = field(default_factory=dict)
     bedrock: bool = False
+    messages: int = 0
     expect: str = ""
     count: int = 0
     concurrency: int = 1

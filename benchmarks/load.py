@@ -15,6 +15,7 @@ import time
 from collections import Counter
 
 from benchmarks.answer import Answer
+from benchmarks.conversations import conversation_bytes
 from benchmarks.jobs import Job, Shape, Tally
 from benchmarks.messages import bedrock_body, body_bytes, request_bytes
 
@@ -229,8 +230,13 @@ def _exchange(sock: socket.socket, request: bytes, answer: Answer, book: Book) -
 
 
 def _request(job: Job) -> bytes:
-    body = bedrock_body(job.body_bytes) if job.bedrock else body_bytes(job.body_bytes, streamed=job.streamed)
-    return request_bytes(f"127.0.0.1:{job.port}", job.target, body, job.headers)
+    return request_bytes(f"127.0.0.1:{job.port}", job.target, _body(job), job.headers)
+
+
+def _body(job: Job) -> bytes:
+    if job.messages:
+        return conversation_bytes(job.body_bytes, job.messages, streamed=job.streamed, bedrock=job.bedrock)
+    return bedrock_body(job.body_bytes) if job.bedrock else body_bytes(job.body_bytes, streamed=job.streamed)
 
 
 def main() -> None:

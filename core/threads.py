@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, cast
 
 T = TypeVar("T")
+_PAUSE_S = 0.001  # long enough for the loop to look at its sockets
 
 
 class Running(Protocol):
@@ -37,6 +38,74 @@ def sleep(seconds: float) -> None:
 def spawn(work: Callable[[], None]) -> Running:
     """Run `work` beside the caller, which goes on at once."""
     return _Greenlet(work) if is_cooperative() else _Thread(work)
+
+
+class Turns:
+    """Long work of many callers, one of them at a time, with a pause for everything else whenever a turn is over.
+
+        with turns.take() as rest:  # waits for its turn; must not be nested, nor held across I/O
+            first_piece()
+            rest()  # between pieces of a few milliseconds: does nothing until the turn is over
+            next_piece()
+
+    A native thread would not do for work in Python: after each of its system calls the hub would wait 5 ms for the
+    interpreter's lock. Nor would a sleep of 0: gevent looks at sockets only after many such.
+    """
+
+    def __init__(self, turn_s: float = 0.004) -> None:
+        self._turn_s = turn_s
+        self._line = threading.Lock()
+        self._ends = self._left = 0.0  # when the running turn is over; when somebody last left the line
+
+    @contextmanager
+    def take(self) -> Iterator[Callable[[], None]]:
+        held = _Held(self._line)
+        try:
+            self._begin(held)
+            yield lambda: self._rest(held)
+        finally:
+            self._left = time.monotonic()
+            held.give_up()
+
+    def _begin(self, held: _Held) -> None:
+        """Whoever comes right behind another goes on with the same turn: a pause is due after all of their work."""
+        held.wait()
+        now = time.monotonic()
+        if now - self._left >= _PAUSE_S:
+            self._ends = now + self._turn_s
+        elif now >= self._ends:
+            self._pause()
+
+    def _rest(self, held: _Held) -> None:
+        if time.monotonic() < self._ends:
+            return
+        self._pause()
+        held.give_up()
+        time.sleep(0)  # the next in line goes first
+        held.wait()
+
+    def _pause(self) -> None:
+        """While the line is held, so that nobody else's long work fills the pause."""
+        time.sleep(_PAUSE_S)
+        self._ends = time.monotonic() + self._turn_s
+
+
+class _Held:
+    """Whether one caller holds the line: it may be cut off while it waits for it."""
+
+    __slots__ = ("_held", "_line")
+
+    def __init__(self, line: threading.Lock) -> None:
+        self._line = line
+        self._held = False
+
+    def wait(self) -> None:
+        self._held = self._line.acquire()
+
+    def give_up(self) -> None:
+        if self._held:
+            self._held = False
+            self._line.release()
 
 
 class TookTooLong(Exception):

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from core.types import Confidence, Grant, ProviderName, Usage
 from proxy_app.faults import Fault
-from proxy_app.json_body import parse_object
+from proxy_app.json_body import Turns, at_once, parse_object
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -60,10 +60,10 @@ class Asked:
     """The few things the proxy reads from a body, and the whole of it for whoever has to rewrite it.
 
     `body` is None when it is not a JSON object. It is parsed when first asked for: on the Plan's way it never is, and building
-    a 100 KB prompt's thousand objects costs a fifth of such a request.
+    a 100 KB prompt's thousand objects costs a fifth of such a request. Long work on it is done in `turns`.
     """
 
-    __slots__ = ("_body", "_source", "model", "quota_probe", "stream")
+    __slots__ = ("_body", "_source", "model", "quota_probe", "stream", "turns")
 
     def __init__(
         self,
@@ -72,17 +72,21 @@ class Asked:
         quota_probe: bool = False,
         body: dict[str, Any] | None = None,
         source: bytes = b"",
+        turns: Turns = at_once,
     ) -> None:
         self.model = model
         self.stream = stream
         self.quota_probe = quota_probe
         self._body = body
         self._source = source
+        self.turns = turns
 
     @property
     def body(self) -> dict[str, Any] | None:
         if self._body is None and self._source:
-            self._body, self._source = parse_object(self._source), b""
+            source, self._source = self._source, b""
+            with self.turns() as rest:
+                self._body = parse_object(source, rest)
         return self._body
 
     def without_body(self) -> Asked:

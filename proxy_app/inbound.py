@@ -21,7 +21,7 @@ from proxy_app.call import Asked, Call, Endpoint, Headers
 from proxy_app.directory import Directory, Unavailable, Unknown
 from proxy_app.errors import Refused
 from proxy_app.hangup import ClientLine, LiveCalls
-from proxy_app.json_body import is_quota_probe, read_head
+from proxy_app.json_body import Turns, at_once, is_quota_probe, read_head
 from proxy_app.last_seen import LastSeen
 
 _SHOWN = re.compile(r"(ak_[0-9A-Za-z]{6})[0-9A-Za-z]{38}\Z")
@@ -31,7 +31,7 @@ _READ_BYTES = 262_144
 # To undo chunks of one byte each is a lot of work: after so much of it the others get their turn. A sleep of 0 would not do:
 # gevent looks at sockets only after 50 such.
 _READ_CHUNKED_BYTES = 8192
-_TURN_S = 0.02
+_TURN_S = 0.005
 _PAUSE_S = 0.001
 _KEY_HEADER = "x-proxy-key"
 
@@ -60,6 +60,17 @@ class Arrival:
         return f"key {shown[1]}" if shown else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How bodies are read: the largest in bytes, the seconds for reading one and for committing to a stream; and long work on
+    one is done in `turns`."""
+
+    max_body_bytes: int
+    body_timeout_s: float
+    commit_s: float
+    turns: Turns = at_once
+
+
 class Inbound:
     """Reads requests. `limits` are (largest body in bytes, seconds to read it, seconds until a stream must commit)."""
 
@@ -67,7 +78,7 @@ class Inbound:
         self,
         directory: Directory,
         live: LiveCalls,
-        limits: tuple[int, float, float],
+        reading: Reading,
         new_request_id: Callable[[float], str],
         clocks: tuple[Callable[[], float], Callable[[], float]],
         last_seen: LastSeen,
@@ -75,7 +86,12 @@ class Inbound:
         self._directory = directory
         self._last_seen = last_seen
         self._live = live
-        self._max_body_bytes, self._body_timeout_s, self._commit_s = limits
+        self._max_body_bytes, self._body_timeout_s, self._commit_s = (
+            reading.max_body_bytes,
+            reading.body_timeout_s,
+            reading.commit_s,
+        )
+        self._turns = reading.turns
         self._new_request_id = new_request_id
         self._clock, self._wall = clocks
 
@@ -119,7 +135,7 @@ class Inbound:
             lifeline.close()
             raise
         lifeline.watch()
-        asked = _asked(body) if endpoint in (Endpoint.MESSAGES, Endpoint.COUNT_TOKENS) else Asked()
+        asked = _asked(body, self._turns) if endpoint in (Endpoint.MESSAGES, Endpoint.COUNT_TOKENS) else Asked()
         call = self._call(arrival, grant, endpoint, lifeline)
         commit_by = call.received + self._commit_s if asked.stream else float("inf")
         return replace(call, body=body, asked=asked, commit_by=commit_by)
@@ -216,9 +232,11 @@ def _client_socket(environ: Mapping[str, Any]) -> socket.socket | None:
     return client
 
 
-def _asked(body: bytes) -> Asked:
-    head = read_head(body)
+def _asked(body: bytes, turns: Turns) -> Asked:
+    with turns() as rest:
+        head = read_head(body)
+        rest()
     if head is None:
         return Asked()
     model = head.model if isinstance(head.model, str) else ""
-    return Asked(model, head.stream is True, is_quota_probe(head), source=body)
+    return Asked(model, head.stream is True, is_quota_probe(head), source=body, turns=turns)

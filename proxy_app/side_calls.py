@@ -65,7 +65,9 @@ class SideCalls:
         if call.asked.body is None:
             return _refused(call, Refused(400, "invalid_request_error", "the request body is not a JSON object"), trace)
         trace.append("estimated")
-        estimate = {"input_tokens": estimate_input_tokens(call.asked.body)}
+        body = call.asked.body
+        with call.asked.turns() as rest:
+            estimate = {"input_tokens": estimate_input_tokens(body, rest)}
         estimated = _opened(call, estimate, None, trace, (("x-proxy-estimated", "true"),))
         estimated.outcome.confidence = Confidence.ESTIMATED
         return estimated
@@ -156,7 +158,9 @@ class SideCalls:
 
     def _ask_bedrock(self, call: Call, key: BedrockKey, model_id: str, able: Capabilities, deadline: float) -> int:
         """Raises one of _NOT_COUNTED when Bedrock gives no count."""
-        payload = count_tokens_body(call.asked.body or {}, able)
+        body = call.asked.body or {}
+        with call.asked.turns() as rest:
+            payload = count_tokens_body(body, able, rest)
         answer = self._bedrock.post(key, f"/model/{path_segment(model_id)}/count-tokens", payload, call.lifeline, deadline)
         try:
             text = read_whole(answer, deadline)

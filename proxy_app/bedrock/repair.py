@@ -8,18 +8,17 @@ repaired request changes nothing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
+from proxy_app import json_body
 from proxy_app.bedrock import betas as flags
 from proxy_app.bedrock import caching, history, identity, messages, output, thinking, tools
 from proxy_app.bedrock.capabilities import Capabilities
 from proxy_app.bedrock.draft import Draft
 from proxy_app.bedrock.learned import Learned
+from proxy_app.json_body import Rest, no_rest
 
 ANTHROPIC_VERSION = "bedrock-2023-05-31"
 MOST_BODY_BYTES = 20_000_000  # a larger one is refused by Bedrock, so it is not sent
@@ -107,9 +106,16 @@ STEPS: tuple[Step, ...] = (
 )
 
 
-def repair(body: Mapping[str, Any], betas: Sequence[str], capabilities: Capabilities, dropped: Learned | None = None) -> Repaired:
+def repair(
+    body: Mapping[str, Any],
+    betas: Sequence[str],
+    capabilities: Capabilities,
+    dropped: Learned | None = None,
+    rest: Rest = no_rest,
+) -> Repaired:
     """`betas` are the values of the client's `anthropic-beta` headers, `dropped` what this model was found to refuse.
 
+    `rest` is called after every step: on a body of megabytes each takes milliseconds, and others wait (docs/performance.md).
     Raises CannotServe when the request needs a tool that only Anthropic runs, and nothing else, whatever the body holds.
     """
     able = capabilities.without(dropped or Learned.nothing())
@@ -120,6 +126,7 @@ def repair(body: Mapping[str, Any], betas: Sequence[str], capabilities: Capabili
         raise CannotServe(reason)
     for step in STEPS:
         step(draft)
+        rest()
     return Repaired(draft.body, tuple(draft.notes), able.rules.core)
 
 
@@ -128,9 +135,6 @@ def strip_thinking(body: Mapping[str, Any]) -> Mapping[str, Any]:
     return thinking.strip_thinking(body)
 
 
-def serialise(body: Mapping[str, Any]) -> bytes:
-    """The body as JSON. orjson refuses lone surrogates and integers over 64 bits, which a client may have sent."""
-    try:
-        return orjson.dumps(body)
-    except TypeError:
-        return json.dumps(body, separators=(",", ":")).encode()
+def serialise(body: Mapping[str, Any], rest: Rest = no_rest) -> bytes:
+    """See `json_body.serialise`; here because whoever repairs a body sends it."""
+    return json_body.serialise(body, rest)

@@ -15,6 +15,7 @@ from proxy_app.bedrock.errors import BedrockFault, Kind, named_offenders, refuse
 from proxy_app.bedrock.learned import THINKING_BLOCKS, Learned, corrective
 from proxy_app.bedrock.lessons import BETA, FIELD, Fact, Item, Lessons, Verdict
 from proxy_app.bedrock.repair import Repaired, repair
+from proxy_app.json_body import Rest, no_rest
 
 _MODES = frozenset(("thinking.enabled", "thinking.adaptive"))
 _NEVER = frozenset((THINKING_BLOCKS,))
@@ -34,11 +35,14 @@ class Trial:
         self._facts: list[Fact] = []
         self._sent: Repaired | None = None
         self._learned = _usable(self._lessons.refused, able)
+        self._was_refused = False
+        self._rest: Rest = no_rest
 
-    def repaired(self) -> Repaired:
-        """What to send now. Raises CannotServe."""
+    def repaired(self, rest: Rest = no_rest) -> Repaired:
+        """What to send now. `rest` is called between pieces of long work, as in `repair`. Raises CannotServe."""
         if self._sent is None:
-            self._sent = self._first()
+            self._rest = rest
+            self._sent = self._repair(self._learned) if self._was_refused else self._first()
         return self._sent
 
     def refused(self, fault: BedrockFault) -> bool:
@@ -51,7 +55,7 @@ class Trial:
         if fact is not None:
             self._facts.append(fact)
         self._learned = corrected
-        self._sent = self._repair(corrected)
+        self._was_refused, self._sent = True, None
         return True
 
     def accepted(self) -> tuple[Fact, ...]:
@@ -79,7 +83,7 @@ class Trial:
         return self._repair(self._learned)
 
     def _repair(self, learned: Learned) -> Repaired:
-        return repair(self._body, self._betas, self._able, learned)
+        return repair(self._body, self._betas, self._able, learned, self._rest)
 
 
 def closed_list(able: Capabilities) -> frozenset[Item]:

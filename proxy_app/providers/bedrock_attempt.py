@@ -18,6 +18,7 @@ from proxy_app.bedrock.repair import CannotServe, Repaired, serialise
 from proxy_app.bedrock.trial import Trial
 from proxy_app.call import Call, Reply
 from proxy_app.faults import Fault, UpstreamError
+from proxy_app.json_body import Turns
 from proxy_app.lesson_book import LessonBook, Place
 
 _MAX_BODY_BYTES = 20 * 1000 * 1000
@@ -99,7 +100,7 @@ def ways_through(attempt: Attempt, key: BedrockKey, known: Knowledge, length_cap
 def with_corrections(attempt: Attempt, way: Way, invoke: Callable[[bytes], Reply], lessons: LessonBook) -> Reply:
     """Send; on a 400 about what was sent, leave that out and send once more, at most once per class. Then remember."""
     while True:
-        payload = payload_of(_repaired(attempt, way.trial))
+        payload = payload_of(_repaired(attempt, way.trial), attempt.call.asked.turns)
         try:
             reply = invoke(payload)
         except BedrockFault as error:
@@ -114,7 +115,8 @@ def with_corrections(attempt: Attempt, way: Way, invoke: Callable[[bytes], Reply
 
 def _repaired(attempt: Attempt, trial: Trial) -> Repaired:
     try:
-        repaired = trial.repaired()
+        with attempt.call.asked.turns() as rest:
+            repaired = trial.repaired(rest)
     except CannotServe as error:
         raise UpstreamError(Fault.BEDROCK_UNSUPPORTED, str(error), wire=(400, "invalid_request_error")) from error
     if not attempt.notes:
@@ -122,10 +124,11 @@ def _repaired(attempt: Attempt, trial: Trial) -> Repaired:
     return repaired
 
 
-def payload_of(repaired: Repaired) -> bytes:
+def payload_of(repaired: Repaired, turns: Turns) -> bytes:
     """The body's bytes. Raises UpstreamError for one that Bedrock would not take by its size or shape."""
     try:
-        payload = serialise(repaired.body)
+        with turns() as rest:
+            payload = serialise(repaired.body, rest)
     except RecursionError:
         message = "the request is nested too deeply"
         raise UpstreamError(Fault.BEDROCK_UNSUPPORTED, message, wire=(400, "invalid_request_error")) from None

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from core.types import ProviderName
 from proxy_app import headers as header_rules
 from proxy_app.bedrock.repair import serialise, strip_thinking
-from proxy_app.call import BytesBody, Call, Endpoint, Reply, StreamBroken
+from proxy_app.call import Asked, BytesBody, Call, Endpoint, Reply, StreamBroken
 from proxy_app.faults import Fault, UpstreamError
 from proxy_app.http_pool import HttpPool
 from proxy_app.providers.plan_answers import Verdict, error_type_of, fault_of_error_event, judge, names_thinking
@@ -78,7 +77,7 @@ class PlanProvider:
             call.lifeline.pause(pause_s)
             return request
         if refused.fault is Fault.REJECTED and call.asked.body is not None and names_thinking(refused.body):
-            return _without_thinking(request, call.asked.body)
+            return _without_thinking(request, call.asked)
         return None
 
     def _ask(self, call: Call, request: UpstreamRequest) -> Reply:
@@ -197,15 +196,18 @@ class _Refused(UpstreamError):
 _ASKED_AGAIN = {Fault.PLAN_THROTTLED: "plan:asked again after a throttle", Fault.REJECTED: "plan:thinking stripped"}
 
 
-def _without_thinking(request: UpstreamRequest, body: dict[str, Any]) -> UpstreamRequest | None:
+def _without_thinking(request: UpstreamRequest, asked: Asked) -> UpstreamRequest | None:
     """None when there is nothing to strip: the same request would be refused again."""
-    stripped = strip_thinking(body)
-    if stripped is body:
-        return None
-    try:
-        return replace(request, body=serialise(stripped))
-    except RecursionError:
-        return None
+    body = asked.body or {}
+    with asked.turns() as rest:
+        stripped = strip_thinking(body)
+        if stripped is body:
+            return None
+        rest()
+        try:
+            return replace(request, body=serialise(stripped, rest))
+        except RecursionError:
+            return None
 
 
 def _may_be_a_fault(status: int) -> bool:

@@ -73,3 +73,50 @@ thread.close()
 
 def test_with_gevent_native_work_leaves_the_hub_to_others() -> None:
     assert in_patched_process(PATCHED).split() == ["True", "True", "True", "raised", "True"]
+
+
+TURNS = """
+from core.threads import Turns
+turns, order = Turns(0.002), []
+def work(name):
+    with turns.take() as rest:
+        for _ in range(6):
+            until = time.monotonic() + 0.001
+            while time.monotonic() < until: pass
+            order.append(name)
+            rest()
+"""
+
+
+def test_long_work_goes_in_turns_one_at_a_time_and_none_is_left_out() -> None:
+    program = TURNS + "gevent.joinall([gevent.spawn(work, name) for name in 'abc'])\nprint(''.join(order))"
+    order = in_patched_process(program)
+    assert sorted(order) == sorted("abc" * 6)
+    assert order.rindex("a") > order.index("b"), "the first one did not run to its end before the others began"
+
+
+def test_between_turns_whoever_waits_for_the_clock_is_served() -> None:
+    program = (
+        TURNS
+        + """
+def tick():
+    while True: order.append('.'); time.sleep(0.001)
+ticking = gevent.spawn(tick)
+gevent.joinall([gevent.spawn(work, name) for name in 'abcdefgh'])
+ticking.kill()
+print(max(len(run) for run in ''.join(order).split('.')))"""
+    )
+    assert int(in_patched_process(program)) <= 4
+
+
+def test_work_that_is_cut_off_in_the_middle_leaves_the_line_to_the_next() -> None:
+    program = (
+        TURNS
+        + """
+workers = [gevent.spawn(work, name) for name in 'abc']
+time.sleep(0.003)
+gevent.killall(workers[:2])
+workers[2].join()
+with turns.take(): print(order.count('c'))"""
+    )
+    assert in_patched_process(program) == "6"

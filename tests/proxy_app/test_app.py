@@ -17,7 +17,7 @@ from proxy_app.directory import Unknown
 from proxy_app.faults import Fault
 from proxy_app.gateway import Opened
 from proxy_app.hangup import LiveCalls
-from proxy_app.inbound import Inbound
+from proxy_app.inbound import Inbound, Reading
 from proxy_app.rate_limit import RateLimits
 from proxy_app.readiness import Readiness
 from proxy_app.resources import Proxied, Ready
@@ -89,7 +89,7 @@ class Proxy:
         self.directory: Any = Directory()
         seen: Any = Seen()
         clocks = (lambda: 1.0, lambda: 1_800_000_000.0)
-        inbound = Inbound(self.directory, self.live, (100_000, 60.0, 240.0), lambda _: next(ids), clocks, seen)
+        inbound = Inbound(self.directory, self.live, Reading(100_000, 60.0, 240.0), lambda _: next(ids), clocks, seen)
         self.readiness = Readiness(lambda: None)
         openers = dict.fromkeys(Endpoint, self._open)
         proxied = Proxied(inbound, openers, self.books, clocks[0], RateLimits(clocks[0]))

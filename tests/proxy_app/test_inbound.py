@@ -18,7 +18,7 @@ from proxy_app.call import Asked, Endpoint
 from proxy_app.directory import Unavailable, Unknown
 from proxy_app.errors import Refused
 from proxy_app.hangup import LiveCalls
-from proxy_app.inbound import Arrival, Inbound
+from proxy_app.inbound import Arrival, Inbound, Reading
 
 LIMIT = 200_000
 GRANT = Grant("usr_1", "key_1", Strategy.PLAN_FIRST)
@@ -56,7 +56,9 @@ class Door:
         self.seen: Any = Seen()
         self.now = 100.0
         clocks = (lambda: self.now, lambda: 1_800_000_000.0)
-        self.inbound = Inbound(self.directory, self.live, (LIMIT, 60.0, 240.0), lambda now: f"req_{now:.0f}", clocks, self.seen)
+        self.inbound = Inbound(
+            self.directory, self.live, Reading(LIMIT, 60.0, 240.0), lambda now: f"req_{now:.0f}", clocks, self.seen
+        )
 
     def arrival(
         self, raw: str = f"/ak/{KEY}/v1/messages", headers: list[tuple[str, str]] | None = None, **environ: Any

@@ -107,3 +107,11 @@ def test_the_body_of_count_tokens_is_an_invoke_body_of_core_fields(catalogue: Mo
 def test_a_request_of_server_tools_only_can_still_be_counted(catalogue: ModelCatalogue, recorded: dict[str, Any]) -> None:
     outer = json.loads(count_tokens_body(recorded["web_search"]["body"], catalogue.capabilities("claude-sonnet-4-5")))
     assert "tools" not in json.loads(b64decode(outer["input"]["invokeModel"]["body"]))
+
+
+def test_a_long_body_for_count_tokens_is_sealed_in_pieces_that_fit_together(catalogue: ModelCatalogue) -> None:
+    texts = [f"{n} ä€😀 {'y' * n}" for n in range(2000)]
+    body = {"max_tokens": 1, "messages": [{"role": "user", "content": text} for text in texts]}
+    outer = json.loads(count_tokens_body(body, catalogue.capabilities("claude-sonnet-4-5")))
+    inner = json.loads(b64decode(outer["input"]["invokeModel"]["body"]))
+    assert [message["content"] for message in inner["messages"]] == texts
