@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from core.settings import Network
+from core.setting_values import Network
 
 Address = IPv4Address | IPv6Address
 

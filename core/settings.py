@@ -10,16 +10,27 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
-from core.model_ids import is_region
 from core.secrets import SecretUnavailable, fetch_secret, is_secret_address
-
-Network = IPv4Network | IPv6Network
+from core.setting_values import (
+    Network,
+    bind,
+    cap,
+    count,
+    database_url,
+    environment,
+    level,
+    networks,
+    password_hash,
+    positive,
+    region,
+    text,
+    timezone,
+    url,
+)
 
 
 class BadSettings(Exception):
@@ -30,91 +41,9 @@ class BadSettings(Exception):
         self.problems = problems
 
 
-def setting(parse: Callable[[str], Any], default: Any, doc: str, *, secret: bool = False, rotates: bool = False) -> Any:
+def setting(read: Callable[[str], Any], default: Any, doc: str, *, secret: bool = False, rotates: bool = False) -> Any:
     """`rotates`: a Secrets Manager address stays one, and who uses the value fetches it (it changes while we run)."""
-    return field(default=default, repr=not secret, metadata={"parse": parse, "doc": doc, "secret": secret, "rotates": rotates})
-
-
-def _text(value: str) -> str:
-    return value
-
-
-def _positive(value: str) -> float:
-    number = float(value)
-    if not 0 < number < float("inf"):
-        raise ValueError("must be a number above 0")
-    return number
-
-
-def _count(value: str) -> int:
-    number = int(value)
-    if number < 1:
-        raise ValueError("must be a whole number above 0")
-    return number
-
-
-def _cap(value: str) -> int:
-    number = int(value)
-    if number and number < 1024:
-        raise ValueError("must be 0, or a whole number of at least 1024")
-    return number
-
-
-def _region(value: str) -> str:
-    if not is_region(value):
-        raise ValueError("must be the name of an AWS region, for example us-east-1")
-    return value
-
-
-def _environment(value: str) -> str:
-    if value not in ("local", "production"):
-        raise ValueError("must be local or production")
-    return value
-
-
-def _bind(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError("must be HOST:PORT, for example 127.0.0.1:8080")
-    return value
-
-
-def _url(value: str) -> str:
-    parts = urlsplit(value.replace("{region}", "region"))
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("must be an http or https address without a query")
-    return value.rstrip("/")
-
-
-def _database_url(value: str) -> str:
-    kind, separator, _ = value.partition("://")
-    if not separator or kind.partition("+")[0] not in ("sqlite", "postgresql", "postgres"):
-        raise ValueError("must be postgresql://user@host/name or sqlite:///path")
-    return value
-
-
-def _level(value: str) -> str:
-    if value.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
-        raise ValueError("must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
-    return value.upper()
-
-
-def _password_hash(value: str) -> str:
-    if "$2" not in value:
-        raise ValueError("must be a bcrypt hash, which begins with $2b$")
-    return value
-
-
-def _networks(value: str) -> tuple[Network, ...]:
-    return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
-
-
-def _timezone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (KeyError, ValueError, OSError):
-        raise ValueError("must be the name of a time zone, for example Europe/Berlin") from None
-    return value
+    return field(default=default, repr=not secret, metadata={"parse": read, "doc": doc, "secret": secret, "rotates": rotates})
 
 
 _REACHABLE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # listening on every address is no address to call
@@ -125,79 +54,77 @@ _LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 class Settings:
     """All settings, frozen. Times are seconds, sizes bytes, unless the name says otherwise."""
 
-    environment: str = setting(_environment, "local", "`local` or `production`; production refuses every convenience default.")
-    bind: str = setting(_bind, "127.0.0.1:8080", "Address and port that gunicorn listens on.")
-    workers: int = setting(_count, 1, "gunicorn worker processes; more than 1 needs PostgreSQL.")
-    worker_connections: int = setting(_count, 4000, "Client connections a worker holds at once, idle ones included.")
+    environment: str = setting(environment, "local", "`local` or `production`; production refuses every convenience default.")
+    bind: str = setting(bind, "127.0.0.1:8080", "Address and port that gunicorn listens on.")
+    workers: int = setting(count, 1, "gunicorn worker processes; more than 1 needs PostgreSQL.")
+    worker_connections: int = setting(count, 4000, "Client connections a worker holds at once, idle ones included.")
     data_dir: Path = setting(Path, Path("var"), "Folder of the SQLite database, spool files and local secrets.")  # noqa: RUF009
-    public_url: str = setting(_url, "", "Address under which developers reach the proxy; empty: taken from the bind address.")
+    public_url: str = setting(url, "", "Address under which developers reach the proxy; empty: taken from the bind address.")
 
     database_url: str = setting(
-        _database_url, "", "`postgresql://...` or `sqlite:///...`; empty: SQLite in `data_dir`.", secret=True
+        database_url, "", "`postgresql://...` or `sqlite:///...`; empty: SQLite in `data_dir`.", secret=True
     )
-    database_host: str = setting(_text, "", "Database host, with `PROXY_DATABASE_NAME` and `_SECRET`, instead of a URL.")
-    database_name: str = setting(_text, "claude_code_proxy", "Database name that goes with the host.")
+    database_host: str = setting(text, "", "Database host, with `PROXY_DATABASE_NAME` and `_SECRET`, instead of a URL.")
+    database_name: str = setting(text, "claude_code_proxy", "Database name that goes with the host.")
     database_secret: str = setting(
-        _text,
+        text,
         "",
         'JSON `{"username", "password"}` that goes with the host (usually a Secrets Manager address).',
         secret=True,
         rotates=True,
     )
-    database_pool_size: int = setting(_count, 4, "PostgreSQL connections of the proxy in each worker; 10 a task at most in all.")
+    database_pool_size: int = setting(count, 4, "PostgreSQL connections of the proxy in each worker; 10 a task at most in all.")
 
-    server_secret: str = setting(_text, "", "At least 32 bytes; hashes access keys. Local: made once, in a file.", secret=True)
-    jwt_secret: str = setting(_text, "", "At least 32 bytes; signs admin cookies. Local: made once, in a file.", secret=True)
-    kms_key_id: str = setting(_text, "", "KMS key that seals Bedrock keys; empty: the local key file (refused in production).")
-    admin_username: str = setting(_text, "admin", "Name of the managed owner account.")
+    server_secret: str = setting(text, "", "At least 32 bytes; hashes access keys. Local: made once, in a file.", secret=True)
+    jwt_secret: str = setting(text, "", "At least 32 bytes; signs admin cookies. Local: made once, in a file.", secret=True)
+    kms_key_id: str = setting(text, "", "KMS key that seals Bedrock keys; empty: the local key file (refused in production).")
+    admin_username: str = setting(text, "admin", "Name of the managed owner account.")
     admin_password_hash: str = setting(
-        _password_hash, "", "bcrypt hash (`$2b$...`) of its password. Local: made once.", secret=True
+        password_hash, "", "bcrypt hash (`$2b$...`) of its password. Local: made once.", secret=True
     )
 
-    plan_url: str = setting(_url, "https://api.anthropic.com", "The Plan upstream; a path is kept and put before the request's.")
+    plan_url: str = setting(url, "https://api.anthropic.com", "The Plan upstream; a path is kept and put before the request's.")
     bedrock_url: str = setting(
-        _url, "https://bedrock-runtime.{region}.amazonaws.com", "The Bedrock upstream; `{region}` is filled in from the key."
+        url, "https://bedrock-runtime.{region}.amazonaws.com", "The Bedrock upstream; `{region}` is filled in from the key."
     )
-    bedrock_region: str = setting(_text, "us-east-1", "Region of a Bedrock key that was added without one.")
-    bedrock_max_tokens: int = setting(_cap, 0, "Most `max_tokens` that Bedrock is asked for; 0: no limit of ours.")
-    bedrock_count_region: str = setting(
-        _region, "", "Where tokens are counted for keys whose region cannot; empty: nowhere else."
-    )
+    bedrock_region: str = setting(text, "us-east-1", "Region of a Bedrock key that was added without one.")
+    bedrock_max_tokens: int = setting(cap, 0, "Most `max_tokens` that Bedrock is asked for; 0: no limit of ours.")
+    bedrock_count_region: str = setting(region, "", "Where tokens are counted for keys whose region cannot; empty: nowhere else.")
 
-    connect_timeout_s: float = setting(_positive, 5.0, "Connecting to an upstream, name look-up and TLS included.")
-    first_byte_timeout_s: float = setting(_positive, 90.0, "First byte of a streamed answer of the Plan.")
-    bedrock_first_byte_timeout_s: float = setting(_positive, 120.0, "First byte of a streamed answer of Bedrock.")
-    response_timeout_s: float = setting(_positive, 300.0, "First byte of an answer that is not streamed.")
-    silence_timeout_s: float = setting(_positive, 240.0, "Silence inside a stream, after which it is ended with an error event.")
-    commit_timeout_s: float = setting(_positive, 240.0, "From the last request byte to a stream's commit, over all attempts.")
-    count_tokens_timeout_s: float = setting(_positive, 5.0, "First byte of the Plan's answer to count_tokens and models.")
-    plan_patience_s: float = setting(_positive, 3.0, "Longest `retry-after` of a throttled Plan that is waited for.")
-    body_timeout_s: float = setting(_positive, 60.0, "Reading a request body.")
-    max_body_bytes: int = setting(_count, 10_485_760, "Largest request body.")
-    ping_interval_s: float = setting(_positive, 15.0, "Silence in a Bedrock stream before a `ping` event is sent.")
-    graceful_timeout_s: float = setting(_positive, 110.0, "From SIGTERM to the kill of what still runs.")
-    drain_s: float = setting(_positive, 100.0, "From SIGTERM to the error event that ends the streams still running.")
+    connect_timeout_s: float = setting(positive, 5.0, "Connecting to an upstream, name look-up and TLS included.")
+    first_byte_timeout_s: float = setting(positive, 90.0, "First byte of a streamed answer of the Plan.")
+    bedrock_first_byte_timeout_s: float = setting(positive, 120.0, "First byte of a streamed answer of Bedrock.")
+    response_timeout_s: float = setting(positive, 300.0, "First byte of an answer that is not streamed.")
+    silence_timeout_s: float = setting(positive, 240.0, "Silence inside a stream, after which it is ended with an error event.")
+    commit_timeout_s: float = setting(positive, 240.0, "From the last request byte to a stream's commit, over all attempts.")
+    count_tokens_timeout_s: float = setting(positive, 5.0, "First byte of the Plan's answer to count_tokens and models.")
+    plan_patience_s: float = setting(positive, 3.0, "Longest `retry-after` of a throttled Plan that is waited for.")
+    body_timeout_s: float = setting(positive, 60.0, "Reading a request body.")
+    max_body_bytes: int = setting(count, 10_485_760, "Largest request body.")
+    ping_interval_s: float = setting(positive, 15.0, "Silence in a Bedrock stream before a `ping` event is sent.")
+    graceful_timeout_s: float = setting(positive, 110.0, "From SIGTERM to the kill of what still runs.")
+    drain_s: float = setting(positive, 100.0, "From SIGTERM to the error event that ends the streams still running.")
 
-    circuit_failures: int = setting(_count, 3, "Failures in a row that open a circuit.")
-    circuit_window_s: float = setting(_positive, 600.0, "How old the first of those failures may be.")
-    circuit_reset_s: float = setting(_positive, 300.0, "Longest time a circuit stays open between probes (it starts at 60).")
-    circuit_probe_s: float = setting(_positive, 1800.0, "How often a circuit open for exhaustion lets one real request through.")
-    repair_days: float = setting(_positive, 7.0, "Days that a name which Bedrock was found to refuse is left out.")
-    grant_ttl_s: float = setting(_positive, 60.0, "How long a key's grant is used before it is looked up again.")
-    grant_stale_s: float = setting(_positive, 900.0, "How long a known key is served while the database is away.")
-    tick_s: float = setting(_positive, 1.0, "How often a worker looks for changes of keys and circuits.")
-    flush_interval_s: float = setting(_positive, 1.0, "How often finished requests are written to the ledger.")
+    circuit_failures: int = setting(count, 3, "Failures in a row that open a circuit.")
+    circuit_window_s: float = setting(positive, 600.0, "How old the first of those failures may be.")
+    circuit_reset_s: float = setting(positive, 300.0, "Longest time a circuit stays open between probes (it starts at 60).")
+    circuit_probe_s: float = setting(positive, 1800.0, "How often a circuit open for exhaustion lets one real request through.")
+    repair_days: float = setting(positive, 7.0, "Days that a name which Bedrock was found to refuse is left out.")
+    grant_ttl_s: float = setting(positive, 60.0, "How long a key's grant is used before it is looked up again.")
+    grant_stale_s: float = setting(positive, 900.0, "How long a known key is served while the database is away.")
+    tick_s: float = setting(positive, 1.0, "How often a worker looks for changes of keys and circuits.")
+    flush_interval_s: float = setting(positive, 1.0, "How often finished requests are written to the ledger.")
 
-    budget_timezone: str = setting(_timezone, "UTC", "Time zone of a budget's month.")
-    retention_days: int = setting(_count, 30, "Days that request records are kept.")
-    audit_retention_days: int = setting(_count, 400, "Days that audit entries are kept.")
-    max_users: int = setting(_count, 1000, "Users that are not deleted.")
-    max_keys_per_user: int = setting(_count, 10, "Active access keys of one user.")
+    budget_timezone: str = setting(timezone, "UTC", "Time zone of a budget's month.")
+    retention_days: int = setting(count, 30, "Days that request records are kept.")
+    audit_retention_days: int = setting(count, 400, "Days that audit entries are kept.")
+    max_users: int = setting(count, 1000, "Users that are not deleted.")
+    max_keys_per_user: int = setting(count, 10, "Active access keys of one user.")
 
-    admin_allowed_cidrs: tuple[Network, ...] = setting(_networks, (), "Networks that may reach /admin; empty: every one.")
-    trusted_proxies: tuple[Network, ...] = setting(_networks, (), "Networks whose `x-forwarded-for` is believed.")
-    metrics_allowed_cidrs: tuple[Network, ...] = setting(_networks, _LOOPBACK, "Networks that may read /metrics.")
-    log_level: str = setting(_level, "INFO", "Least level of application log lines.")
+    admin_allowed_cidrs: tuple[Network, ...] = setting(networks, (), "Networks that may reach /admin; empty: every one.")
+    trusted_proxies: tuple[Network, ...] = setting(networks, (), "Networks whose `x-forwarded-for` is believed.")
+    metrics_allowed_cidrs: tuple[Network, ...] = setting(networks, _LOOPBACK, "Networks that may read /metrics.")
+    log_level: str = setting(level, "INFO", "Least level of application log lines.")
 
     @property
     def is_local(self) -> bool:

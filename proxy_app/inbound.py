@@ -72,7 +72,7 @@ class Reading:
 
 
 class Inbound:
-    """Reads requests. `limits` are (largest body in bytes, seconds to read it, seconds until a stream must commit)."""
+    """Reads requests."""
 
     def __init__(
         self,
@@ -86,12 +86,7 @@ class Inbound:
         self._directory = directory
         self._last_seen = last_seen
         self._live = live
-        self._max_body_bytes, self._body_timeout_s, self._commit_s = (
-            reading.max_body_bytes,
-            reading.body_timeout_s,
-            reading.commit_s,
-        )
-        self._turns = reading.turns
+        self._reading = reading
         self._new_request_id = new_request_id
         self._clock, self._wall = clocks
 
@@ -135,9 +130,9 @@ class Inbound:
             lifeline.close()
             raise
         lifeline.watch()
-        asked = _asked(body, self._turns) if endpoint in (Endpoint.MESSAGES, Endpoint.COUNT_TOKENS) else Asked()
+        asked = _asked(body, self._reading.turns) if endpoint in (Endpoint.MESSAGES, Endpoint.COUNT_TOKENS) else Asked()
         call = self._call(arrival, grant, endpoint, lifeline)
-        commit_by = call.received + self._commit_s if asked.stream else float("inf")
+        commit_by = call.received + self._reading.commit_s if asked.stream else float("inf")
         return replace(call, body=body, asked=asked, commit_by=commit_by)
 
     def unread_call(self, arrival: Arrival, grant: Grant, endpoint: Endpoint) -> Call:
@@ -164,12 +159,12 @@ class Inbound:
 
     def _read(self, arrival: Arrival) -> bytes:
         announced = arrival.environ.get("CONTENT_LENGTH") or ""
-        if announced.isdigit() and int(announced) > self._max_body_bytes:
+        if announced.isdigit() and int(announced) > self._reading.max_body_bytes:
             raise self._too_large()
         if not announced and "HTTP_TRANSFER_ENCODING" not in arrival.environ:
             return b""
         try:
-            with time_limit(self._body_timeout_s):
+            with time_limit(self._reading.body_timeout_s):
                 return self._read_bounded(arrival.environ["wsgi.input"], int(announced) if announced.isdigit() else None)
         except TookTooLong:
             raise Refused(408, "timeout_error", "the request body did not arrive in time; try again", close=True) from None
@@ -189,14 +184,14 @@ class Inbound:
                 turn_ends = self._clock() + _TURN_S
             pieces.append(piece)
             size += len(piece)
-            if size > self._max_body_bytes:
+            if size > self._reading.max_body_bytes:
                 raise self._too_large()
         if announced is not None and size < announced:
             raise ValueError("the body ended early")
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _too_large(self) -> Refused:
-        message = f"the request body is larger than {self._max_body_bytes} bytes; shorten the conversation"
+        message = f"the request body is larger than {self._reading.max_body_bytes} bytes; shorten the conversation"
         return Refused(413, "request_too_large", message, close=True)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from core.addresses import client_address
 from core.db import Database, DatabaseAway
-from core.settings import Network
+from core.setting_values import Network
 from core.sightings import SELDOM, Sighting, record_sightings
 from core.threads import Running, sleep, spawn
 

@@ -76,8 +76,8 @@ def test_a_number_over_64_bits_is_taken_as_in_a_short_body() -> None:
 @settings(max_examples=80, deadline=None)
 @given(BODIES)
 def test_a_long_body_in_pieces_has_the_same_value(body: dict[str, Any]) -> None:
-    written = json.dumps({**body, "p": PADDING}).encode()
-    assert parse_object(written) == json.loads(written)
+    at_once = parse_object(json.dumps(body).encode())
+    assert parse_object(json.dumps({**body, "p": PADDING}).encode()) == {**(at_once or {}), "p": PADDING}
 
 
 @settings(max_examples=80, deadline=None)

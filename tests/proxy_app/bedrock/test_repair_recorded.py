@@ -14,6 +14,7 @@ import pytest
 
 from proxy_app.bedrock.models import ModelCatalogue
 from proxy_app.bedrock.repair import CannotServe, Repaired, repair, serialise
+from proxy_app.json_body import written_json
 from sandbox.bedrock_models import MODELS as SANDBOX_MODELS
 from sandbox.bedrock_refusals import Submission, dropped_thinking, refuse
 from sandbox.binding import sign
@@ -154,8 +155,8 @@ def test_a_longer_conversation_begins_with_the_same_bytes(
     longer["messages"] += [{"role": "assistant", "content": "hi"}, {"role": "user", "content": "more"}]
     able, betas = catalogue.capabilities(model), (request["betas"],)
     before, after = repair(request["body"], betas, able).body, repair(longer, betas, able).body
-    assert serialise(after["messages"]).startswith(serialise(before["messages"])[:-1])
-    assert [serialise(after[key]) for key in ("tools", "system")] == [serialise(before[key]) for key in ("tools", "system")]
+    assert written_json(after["messages"]).startswith(written_json(before["messages"])[:-1])
+    assert [written_json(after[key]) for key in ("tools", "system")] == [written_json(before[key]) for key in ("tools", "system")]
 
 
 @pytest.mark.parametrize("model", ["claude-opus-5-5", "claude-sonnet-5-5", "claude-fable-5-1"])
