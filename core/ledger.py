@@ -39,6 +39,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError
 
 from core.columns import UtcTime
+from core.db import Database
 from core.models import requests, usage_hourly
 from core.record import RequestRecord
 from core.types import ProviderName
@@ -77,6 +78,23 @@ def write_batch(connection: Connection, records: Sequence[RequestRecord]) -> int
     except (DataError, IntegrityError) as error:
         raise Unwritable(f"{type(error.orig).__name__}: {error.orig}"[:200]) from None
     return len(new)
+
+
+def write_all(database: Database, records: Sequence[RequestRecord], dead: list[tuple[RequestRecord, str]]) -> int:
+    """One transaction; where a record is poison, halves, until it stands alone: it goes to `dead`, with the reason.
+
+    Returns how many were new. Raises DatabaseAway; what is written by then is simply known the next time.
+    """
+    if not records:
+        return 0
+    try:
+        return database.run(lambda connection: write_batch(connection, records))
+    except Unwritable as unwritable:
+        if len(records) == 1:
+            dead.append((records[0], str(unwritable)))
+            return 0
+    middle = len(records) // 2
+    return write_all(database, records[:middle], dead) + write_all(database, records[middle:], dead)
 
 
 def is_error(status: int, provider: str, fault: str) -> bool:
