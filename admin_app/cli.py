@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NoReturn, TextIO
 
-from admin_app import listings
+from admin_app import cli_ledger, listings
 from core import access, bedrock_keys
 from core.access import AccessKey, Limits, Refused, User
 from core.bedrock_keys import NewBedrockKey
@@ -110,8 +110,8 @@ def _answer(arguments: Namespace, outside: Outside) -> Answer | int:
     try:
         if arguments.command is not _migrate and not schema_is_current(database):
             raise Refused(f"the database is not migrated; run: {MIGRATE_COMMAND}")
-        answer: Answer = arguments.command(Desk(outside, settings, secrets, database), arguments)
-        return answer
+        answer: Answer | int | tuple[Any, str, int] = arguments.command(Desk(outside, settings, secrets, database), arguments)
+        return Answer(*answer) if isinstance(answer, tuple) else answer
     finally:
         database.close()
 
@@ -240,6 +240,7 @@ def _parser() -> ArgumentParser:
     _add_users(nouns.add_parser("user", help="developers"), shared)
     _add_keys(nouns.add_parser("key", help="access keys"), shared)
     _add_bedrock_keys(nouns.add_parser("bedrock-key", help="Bedrock API keys"), shared)
+    cli_ledger.add_commands(nouns, shared, _Parser)
     return parser
 
 

@@ -138,6 +138,12 @@ def upsert(
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), rows)
 
 
+def take_time(connection: Connection) -> None:
+    """This transaction's statements may run for minutes: for the command line, where nobody waits for the connection."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = '10min'"))
+
+
 def schema_is_current(database: Database) -> bool:
     """Whether this release can work on the schema: it is ours or a later release's. Raises DatabaseAway."""
     return database.read(_is_current)

@@ -56,7 +56,7 @@ _AMOUNTS = (
     "cost_micros",
     "list_value_micros",
 )
-_SUMMED = ("requests", "errors", "fallbacks", *_AMOUNTS)
+SUMMED = ("requests", "errors", "fallbacks", *_AMOUNTS)
 
 
 class Unwritable(Exception):
@@ -122,7 +122,7 @@ def _hourly(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         sums[key] = list(map(int, amounts)) if before is None else list(map(int.__add__, before, amounts))
         users[key] = row["user_id"]
     return [
-        dict(zip(_HOUR_KEY, key, strict=True)) | dict(zip(_SUMMED, sums[key], strict=True)) | {"user_id": users[key]}
+        dict(zip(_HOUR_KEY, key, strict=True)) | dict(zip(SUMMED, sums[key], strict=True)) | {"user_id": users[key]}
         for key in sorted(sums)
     ]
 
@@ -206,7 +206,7 @@ def _insert_new(dialect: str) -> Any:
 
 def _add_up(dialect: str) -> Any:
     insert = _insert(usage_hourly, dialect)
-    more = {name: usage_hourly.c[name] + insert.excluded[name] for name in _SUMMED}
+    more = {name: usage_hourly.c[name] + insert.excluded[name] for name in SUMMED}
     return insert.on_conflict_do_update(index_elements=[usage_hourly.c[name] for name in _HOUR_KEY], set_=more)
 
 

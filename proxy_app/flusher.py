@@ -1,8 +1,8 @@
 """From the spool into the ledger: in batches, in the background, until the ledger has taken them.
 
-Knows the worker's own spool, with what is under way beside it, and the spools of workers that died; refuses to know requests. Invariants: a record leaves a spool only
-after the ledger has committed it, or after it was set aside as one that no database takes; a database that is away delays
-and loses nothing; no error ends the flusher.
+Knows the worker's own spool, with what is under way beside it, and the spools of workers that died; refuses to know requests.
+Invariants: a record leaves a spool only after the ledger has committed it, or after it was set aside as one that no database
+takes; a database that is away delays and loses nothing; what a full disk loses is counted and told; no error ends the flusher.
 """
 
 from __future__ import annotations

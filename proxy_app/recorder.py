@@ -1,8 +1,8 @@
 """The books of one request: its record into the worker's spool, its log line, its sums.
 
 Knows what a record says and what it cost; refuses to know HTTP, how the answer came about, and the database (the flusher's).
-Invariants: when `finish` returns the record survives this process, and when `begin` returns that there was one; no error here is ever felt by a request; only answers to
-messages carry tokens and cost.
+Invariants: when `finish` returns the record survives this process, and when `begin` returns that there was an answer; no error
+here is ever felt by a request; only answers to messages carry tokens and cost.
 """
 
 from __future__ import annotations

@@ -111,9 +111,7 @@ def test_a_record_that_no_slot_holds_is_refused(spool: Spool) -> None:
     assert not UnderWay(spool).begin("a", b"x" * SLOT_BYTES)
 
 
-def test_a_full_disk_costs_the_protection_and_nothing_else(
-    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_costs_the_protection_and_nothing_else(spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     under_way = begun(spool, "a")
     write = os.pwrite
 

@@ -215,7 +215,9 @@ def test_a_killed_workers_records_are_written_once_by_another(tmp_path: Path, sp
 
 
 def noted(spool: Spool, number: int, **changes: Any) -> bytes:
-    record = RequestRecord(f"req_{number:05d}", 1.8e9, "user_1", "key_1", confidence="partial", error_type="worker_lost", **changes)
+    record = RequestRecord(
+        f"req_{number:05d}", 1.8e9, "user_1", "key_1", confidence="partial", error_type="worker_lost", **changes
+    )
     return record.to_json()
 
 

@@ -202,9 +202,7 @@ def test_a_kill_after_the_end_leaves_the_finished_record_before_any_other(desk: 
 def test_a_record_fits_its_slot_whatever_was_sent(desk: Desk) -> None:
     endless = "\U0001f600" * 5000
     headers = (("x-claude-code-session-id", '"' * 500), ("x-claude-code-agent-id", '"' * 500))
-    desk.recorder.begin(
-        call(asked=Asked(endless), headers=headers), outcome(model_served=endless, trace=[endless] * 30), USAGE
-    )
+    desk.recorder.begin(call(asked=Asked(endless), headers=headers), outcome(model_served=endless, trace=[endless] * 30), USAGE)
     assert [record.input_tokens for record in left_by_a_kill(desk)] == [1000]
 
 
