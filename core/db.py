@@ -139,9 +139,10 @@ def upsert(
 
 
 def take_time(connection: Connection) -> None:
-    """This transaction's statements may run for minutes: for the command line, where nobody waits for the connection."""
+    """This transaction's statements may run for minutes and sort in memory: for the command line, where nobody waits for it."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET LOCAL statement_timeout = '10min'"))
+        connection.execute(text("SET LOCAL work_mem = '64MB'"))
 
 
 def schema_is_current(database: Database) -> bool:

@@ -24,10 +24,12 @@ HOUR = timedelta(hours=1)
 ONE = RequestRecord(
     "req_1", TEN.timestamp() + 61.25, "user_1", "key_1", provider="plan", status=200, input_tokens=5, cost_micros=3
 )
-ENDS = product(
-    ("plan", "bedrock", ""),
-    ("", "plan_exhausted", "planning", "client_gone", "stream_broken", "bedrock_auth"),
-    (0, 200, 399, 400, 429, 499, 500, 529),
+ENDS = tuple(
+    product(
+        ("plan", "bedrock", ""),
+        ("", "plan_exhausted", "planning", "client_gone", "stream_broken", "bedrock_auth"),
+        (0, 200, 399, 400, 429, 499, 500, 529),
+    )
 )
 
 
