@@ -63,6 +63,20 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
+@pytest.fixture
+def customers(stack: Any, pool: ThreadPoolExecutor) -> Iterator[Customers]:
+    customers = Customers(pool, stack.developer())
+    yield customers
+    customers.leave()
+
+
+@pytest.fixture
+def watch(product_settings: dict[str, str], pool: ThreadPoolExecutor) -> Iterator[Watch]:
+    watch = Watch(product_settings["PROXY_DATABASE_URL"], own=1)
+    yield watch
+    watch.stop()
+
+
 def read_reports(stack: Any) -> int:
     browser = LiveBrowser(stack.url)
     browser.sign_in("admin", PASSWORD)
@@ -70,14 +84,12 @@ def read_reports(stack: Any) -> int:
 
 
 def test_two_workers_never_hold_more_than_ten_connections(
-    stack: Any, product_settings: dict[str, str], pool: ThreadPoolExecutor
+    stack: Any, pool: ThreadPoolExecutor, customers: Customers, watch: Watch
 ) -> None:
-    customers = Customers(pool, stack.developer())
-    watch = Watch(product_settings["PROXY_DATABASE_URL"], own=1)
     watching = pool.submit(watch.run)
     customers.come(CLIENTS)
     readers = [pool.submit(read_reports, stack) for _ in range(READERS)]
-    customers.served_more(300)
+    customers.served_more(150)
     assert [reader.result() for reader in readers] == [PAGES] * READERS
     customers.leave()
     watch.stop()
