@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup run demo test bench lint lock clean
+.PHONY: help setup run demo test prove bench lint lock clean
 
 help:
 	@echo "make run    serve on 127.0.0.1:8080 with SQLite in var/"
 	@echo "make demo   the same with stand-ins for Anthropic and Bedrock, and traffic that falls back"
 	@echo "make setup  production and development dependencies into .venv"
 	@echo "make test   every test this machine allows; what it cannot run is skipped by name"
+	@echo "make prove  the long proofs: a million records, 100,000 requests, thirty kills; minutes"
 	@echo "make lint   ruff and mypy --strict"
 	@echo "make bench  latency, throughput and memory against a direct call and nginx"
 	@echo "make lock   resolve the dependencies of pyproject.toml into the hashed lock files"
@@ -26,6 +27,9 @@ setup: $(VENV)/.development
 
 test: $(VENV)/.development
 	$(BIN)/python -m pytest -n $(or $(TEST_PROCESSES),2) --dist loadfile
+
+prove: $(VENV)/.development
+	$(BIN)/python -m pytest tests/prove -m prove
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .

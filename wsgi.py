@@ -20,6 +20,7 @@ from core.cache import Cache
 from core.crypto import open_vault
 from core.db import Database, DatabaseAway, cooperate_with_gevent, open_database
 from core.heartbeat import Heartbeat, Load, Worker
+from core.housekeeping import Housekeeper
 from core.ids import new_id, new_request_id
 from core.local_files import LocalSecrets, ensure_local
 from core.log import AccessLog, configure_logging
@@ -110,6 +111,7 @@ def create_app(settings: Settings | None = None) -> Service:
         database=database,
         readiness=readiness,
         heartbeat=heartbeat,
+        housekeeper=Housekeeper(database, settings.retention_days),
         close_admin=admin.close,
         unreadable=proxy.unreadable,
         beside=(last_seen, ExpiryWatch(database)),

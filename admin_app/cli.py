@@ -10,7 +10,7 @@ import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
-from admin_app import cli_bedrock_keys, cli_keys, cli_models, cli_repairs, cli_users
+from admin_app import cli_bedrock_keys, cli_keys, cli_ledger, cli_models, cli_repairs, cli_users
 from admin_app.cli_desk import Answer, Desk, Outside, Parser, Usage, Words
 from core.access import Refused
 from core.crypto import CannotOpen
@@ -50,7 +50,7 @@ def _answer(arguments: Namespace, outside: Outside) -> Answer | int:
     try:
         if arguments.command is not _migrate and not schema_is_current(database):
             raise Refused(f"the database is not migrated; run: {MIGRATE_COMMAND}")
-        answer: Answer = arguments.command(Desk(outside, settings, secrets, database), arguments)
+        answer: Answer | int = arguments.command(Desk(outside, settings, secrets, database), arguments)
         return answer
     finally:
         database.close()
@@ -79,4 +79,5 @@ def _parser() -> ArgumentParser:
     cli_bedrock_keys.add_words(nouns)
     cli_models.add_words(nouns)
     cli_repairs.add_words(nouns)
+    cli_ledger.add_words(nouns)
     return parser

@@ -69,7 +69,7 @@ class Desk:
         return f"export ANTHROPIC_BASE_URL={self.settings.base_url}/ak/{access_key}"
 
 
-Command = Callable[[Desk, Namespace], Answer]
+Command = Callable[[Desk, Namespace], Answer | int]  # a number: the exit code of a command that has said everything itself
 
 
 class Usage(Exception):

@@ -30,10 +30,11 @@ def as_csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
     written = io.StringIO()
     writer = csv.writer(written, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
     writer.writerow(columns)
-    writer.writerows([_cell(row[column]) for column in columns] for row in rows)
+    writer.writerows([plain_cell(row[column]) for column in columns] for row in rows)
     return written.getvalue().removesuffix("\r\n")
 
 
-def _cell(value: Any) -> str:
+def plain_cell(value: Any) -> str:
+    """What a spreadsheet shows as it is."""
     text = "" if value is None else str(value)
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text

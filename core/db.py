@@ -138,6 +138,13 @@ def upsert(
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), rows)
 
 
+def take_time(connection: Connection) -> None:
+    """This transaction's statements may run for minutes and sort in memory: for the command line, where nobody waits for it."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = '10min'"))
+        connection.execute(text("SET LOCAL work_mem = '64MB'"))
+
+
 def schema_is_current(database: Database) -> bool:
     """Whether this release can work on the schema: it is ours or a later release's. Raises DatabaseAway."""
     return database.read(_is_current)

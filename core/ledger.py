@@ -39,6 +39,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError
 
 from core.columns import UtcTime
+from core.db import Database
 from core.models import requests, usage_hourly
 from core.record import RequestRecord
 from core.types import ProviderName
@@ -55,7 +56,7 @@ _AMOUNTS = (
     "cost_micros",
     "list_value_micros",
 )
-_SUMMED = ("requests", "errors", "fallbacks", *_AMOUNTS)
+SUMMED = ("requests", "errors", "fallbacks", *_AMOUNTS)
 
 
 class Unwritable(Exception):
@@ -77,6 +78,23 @@ def write_batch(connection: Connection, records: Sequence[RequestRecord]) -> int
     except (DataError, IntegrityError) as error:
         raise Unwritable(f"{type(error.orig).__name__}: {error.orig}"[:200]) from None
     return len(new)
+
+
+def write_all(database: Database, records: Sequence[RequestRecord], dead: list[tuple[RequestRecord, str]]) -> int:
+    """One transaction; where a record is poison, halves, until it stands alone: it goes to `dead`, with the reason.
+
+    Returns how many were new. Raises DatabaseAway; what is written by then is simply known the next time.
+    """
+    if not records:
+        return 0
+    try:
+        return database.run(lambda connection: write_batch(connection, records))
+    except Unwritable as unwritable:
+        if len(records) == 1:
+            dead.append((records[0], str(unwritable)))
+            return 0
+    middle = len(records) // 2
+    return write_all(database, records[:middle], dead) + write_all(database, records[middle:], dead)
 
 
 def is_error(status: int, provider: str, fault: str) -> bool:
@@ -104,7 +122,7 @@ def _hourly(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         sums[key] = list(map(int, amounts)) if before is None else list(map(int.__add__, before, amounts))
         users[key] = row["user_id"]
     return [
-        dict(zip(_HOUR_KEY, key, strict=True)) | dict(zip(_SUMMED, sums[key], strict=True)) | {"user_id": users[key]}
+        dict(zip(_HOUR_KEY, key, strict=True)) | dict(zip(SUMMED, sums[key], strict=True)) | {"user_id": users[key]}
         for key in sorted(sums)
     ]
 
@@ -188,7 +206,7 @@ def _insert_new(dialect: str) -> Any:
 
 def _add_up(dialect: str) -> Any:
     insert = _insert(usage_hourly, dialect)
-    more = {name: usage_hourly.c[name] + insert.excluded[name] for name in _SUMMED}
+    more = {name: usage_hourly.c[name] + insert.excluded[name] for name in SUMMED}
     return insert.on_conflict_do_update(index_elements=[usage_hourly.c[name] for name in _HOUR_KEY], set_=more)
 
 

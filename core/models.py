@@ -176,7 +176,7 @@ usage_hourly = Table(
     Column("access_key_id", String(40), primary_key=True),
     Column("provider", String(20), primary_key=True),
     Column("model", String(200), primary_key=True),
-    Column("user_id", String(40), nullable=False, index=True),
+    Column("user_id", String(40), nullable=False),
     Column("requests", BigInteger, nullable=False),
     Column("errors", BigInteger, nullable=False),
     Column("fallbacks", BigInteger, nullable=False),
@@ -187,6 +187,18 @@ usage_hourly = Table(
     Column("cache_read_tokens", BigInteger, nullable=False),
     Column("cost_micros", BigInteger, nullable=False),
     Column("list_value_micros", BigInteger, nullable=False),
+    Index("ix_usage_hourly_user_hour", "user_id", "hour"),
+    Index("ix_usage_hourly_key_hour", "access_key_id", "hour"),
+)
+
+# What one worker of all does for all, now and then: a row for each such job. Whoever moves a `due_at` that has come onwards has
+# the job. `through`: everything older has been dealt with (of `purge`: request records have been deleted up to there).
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("due_at", UtcTime, nullable=False),
+    Column("through", UtcTime),
 )
 
 # What Bedrock was found to refuse, a row for each name (core/repairs.py). `cohort`: suspects of which one at least is refused.

@@ -56,11 +56,13 @@ class RequestRecord:
 
     @classmethod
     def from_json(cls, line: bytes) -> RequestRecord:
-        """Raises ValueError when the line is not a JSON object or lacks a field that has no default."""
+        """Raises ValueError when the line is not a JSON object, lacks a field that has no default, or has no request id."""
         value: Any = orjson.loads(line)
         if not isinstance(value, dict):
             raise ValueError("a record is a JSON object")
         known = {name: value[name] for name in _FIELDS if name in value}
+        if not known.get("request_id") or not isinstance(known["request_id"], str):
+            raise ValueError("a record has a request id")
         try:
             return cls(**known)
         except TypeError as error:

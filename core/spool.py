@@ -271,23 +271,6 @@ def open_spool(directory: Path, name: str) -> Spool:
             free_name = f"{name}-{number}"
 
 
-def adopt_orphans(directory: Path) -> list[Spool]:
-    """Spools whose holder has died, now ours, those that hold something. Never a living one; several may try at once."""
-    adopted = []
-    for path in sorted(directory.glob(f"*{SUFFIX}")):
-        try:
-            spool = Spool(directory, path.stem, create=False)
-        except (SpoolTaken, OSError) as error:
-            if not isinstance(error, SpoolTaken | FileNotFoundError):
-                _LOG.warning("a spool cannot be adopted: %s", error)
-            continue
-        if spool.backlog.records:
-            adopted.append(spool)
-        else:
-            spool.close()
-    return adopted
-
-
 def _open_locked(path: Path, create: bool) -> int:
     fd = os.open(path, _FLAGS | (os.O_CREAT if create else 0), 0o600)
     try:

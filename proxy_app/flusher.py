@@ -1,8 +1,8 @@
 """From the spool into the ledger: in batches, in the background, until the ledger has taken them.
 
-Knows the worker's own spool and those of workers that died; refuses to know requests. Invariants: a record leaves a spool only
-after the ledger has committed it, or after it was set aside as one that no database takes; a database that is away delays
-and loses nothing; no error ends the flusher.
+Knows the worker's own spool, with what is under way beside it, and the spools of workers that died; refuses to know requests.
+Invariants: a record leaves a spool only after the ledger has committed it, or after it was set aside as one that no database
+takes; a database that is away delays and loses nothing; what a full disk loses is counted and told; no error ends the flusher.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from typing import Protocol
 import orjson
 
 from core.db import Database, DatabaseAway
-from core.ledger import Unwritable, write_batch
+from core.ledger import write_all
 from core.record import RequestRecord
-from core.spool import Spool, adopt_orphans
+from core.spool import Spool
 from core.threads import Running, sleep, spawn
+from core.under_way import UnderWay, adopt_orphans
 
 BATCH = 250  # rows of one transaction: about 5 ms of work in which no stream moves
 WAKE_AT = 200  # records that are flushed without waiting for the interval
@@ -62,6 +63,7 @@ class Flusher:
 
     def __init__(self, spool: Spool, database: Database, interval_s: float, clock: Callable[[], float]) -> None:
         self.listeners: list[Listener] = []
+        self.under_way = UnderWay(spool)
         self._spool = spool
         self._database = database
         self._interval_s = interval_s
@@ -71,7 +73,8 @@ class Flusher:
         self._wake = threading.Event()  # gevent's own in the server
         self._running: Running | None = None
         self._closing = self._flushing = False
-        self._unflushed = self._failures = self._dead = self._torn = 0
+        self._unflushed = self._failures = self._dead = self._torn = self._lost = 0
+        self._told_lost, self._told_full = 0, False
 
     @property
     def books(self) -> Books:
@@ -82,7 +85,7 @@ class Flusher:
             bytes=sum(backlog.bytes for backlog in backlogs),
             oldest_s=max(backlog.oldest_s for backlog in backlogs),
             held=sum(spool.held for spool in spools),
-            lost=sum(spool.lost for spool in spools),
+            lost=sum(spool.lost for spool in spools) + self._lost,
             torn=sum(spool.torn for spool in spools) + self._torn,
             dead=self._dead,
         )
@@ -108,6 +111,7 @@ class Flusher:
         left = self.books
         if left.records or left.lost:
             _LOG.warning("records stay in the spool", extra={"context": {"records": left.records, "lost": left.lost}})
+        self.under_way.close(self._spool)
         for spool in (self._spool, *self._adopted):
             spool.close()
 
@@ -143,6 +147,9 @@ class Flusher:
                 _LOG.warning("the ledger has to wait: %s", error)
         finally:
             self._flushing = False
+        if not self._spool.held:
+            self.under_way.tidy()
+        self._raise_alarm()
         return written
 
     def _flush_all(self) -> None:
@@ -157,12 +164,14 @@ class Flusher:
 
     def _flush_one(self, spool: Spool) -> int:
         lines, position = spool.read_batch(BATCH)
-        dead: list[tuple[bytes, str]] = []
-        records = _parsed(lines, dead)
+        unreadable: list[tuple[bytes, str]] = []
+        unwritable: list[tuple[RequestRecord, str]] = []
+        records = _parsed(lines, unreadable)
         if records:
             sleep(0)  # parsing and writing are two stalls of the hub, not one
-        written = self._write(records, dead)
-        for line, reason in dead:  # only now: while the database is away a batch is tried again and again
+        written = write_all(self._database, records, unwritable)
+        # Only now: while the database is away a batch is tried again and again.
+        for line, reason in (*unreadable, *((record.to_json(), reason) for record, reason in unwritable)):
             self._set_aside(line, reason)
         spool.cut(position)
         if records and spool is self._spool:
@@ -170,18 +179,17 @@ class Flusher:
                 listener.flushed(records)
         return written
 
-    def _write(self, records: Sequence[RequestRecord], dead: list[tuple[bytes, str]]) -> int:
-        """One transaction; where a record is poison, halves, until it stands alone."""
-        if not records:
-            return 0
-        try:
-            return self._database.run(lambda connection: write_batch(connection, records))
-        except Unwritable as unwritable:
-            if len(records) == 1:
-                dead.append((records[0].to_json(), str(unwritable)))
-                return 0
-        middle = len(records) // 2
-        return self._write(records[:middle], dead) + self._write(records[middle:], dead)
+    def _raise_alarm(self) -> None:
+        """A full disk is told once, and that it is over; a loss with every new figure."""
+        books = self.books
+        figures = {"context": {"held": books.held, "lost": books.lost}}
+        if books.lost > self._told_lost:
+            _LOG.error("records were lost: neither disk nor memory has room for them", extra=figures)
+        if books.held and not self._told_full:
+            _LOG.error("the spool's disk is full: records wait in memory", extra=figures)
+        elif self._told_full and not books.held:
+            _LOG.warning("the spool's disk has room again", extra=figures)
+        self._told_lost, self._told_full = books.lost, books.held > 0
 
     def _set_aside(self, line: bytes, reason: str) -> None:
         """Into a file for people to look at, bounded. What it cannot take is in the request's log line still."""
@@ -199,6 +207,7 @@ class Flusher:
         self._adopted = [spool for spool in self._adopted if spool.backlog.records]
         for spool in drained:
             self._torn += spool.torn
+            self._lost += spool.lost
             spool.close()
         if self._clock() < self._adopt_at:
             return

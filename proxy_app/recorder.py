@@ -1,8 +1,8 @@
 """The books of one request: its record into the worker's spool, its log line, its sums.
 
 Knows what a record says and what it cost; refuses to know HTTP, how the answer came about, and the database (the flusher's).
-Invariants: when `finish` returns the record survives this process; no error here is ever felt by a request; only answers to
-messages carry tokens and cost.
+Invariants: when `finish` returns the record survives this process, and when `begin` returns that there was an answer; no error
+here is ever felt by a request; only answers to messages carry tokens and cost.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from core.pricing import PriceList
 from core.record import RequestRecord
 from core.settings import Settings
 from core.spool import Spool
-from core.types import ProviderName, Usage
+from core.types import Confidence, ProviderName, Usage
 from proxy_app.call import Call, Endpoint, Outcome
+from proxy_app.faults import Fault
 from proxy_app.flusher import Books, Flusher, Listener
 
 _LOG = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ _ID_HEADERS = ("x-claude-code-session-id", "x-claude-code-agent-id", "x-claude-c
 _LOGGED = tuple(name for name in RequestRecord.__slots__ if name not in ("request_id", "trace"))
 _logged_of = attrgetter(*_LOGGED)
 _NOTHING = Usage()
+_MOST_TRACE_UNDER_WAY = 400
+WORKER_LOST = "worker_lost"  # the `error_type` of an answer whose worker was killed
 
 
 class Recorder:
@@ -66,11 +69,25 @@ class Recorder:
         """Requests that finish from now on cost what this list says."""
         self._prices = prices
 
+    def begin(self, call: Call, outcome: Outcome, usage: Usage) -> None:
+        """The first bytes of an answer are about to leave: from now on also a kill leaves a record of it. Never raises or waits.
+
+        It says what is known by now, `usage` above all, as `partial` and `worker_lost`; `finish` makes it void.
+        """
+        if call.endpoint is not Endpoint.MESSAGES:
+            return
+        try:
+            record = self._record(call, _lost(outcome, usage))
+            self._flusher.under_way.begin(call.request_id, _slim(record).to_json())
+        except Exception:  # the edge of the books: the answer goes on, only less protected
+            _LOG.exception("an answer under way could not be noted", extra={"request_id": call.request_id})
+
     def finish(self, call: Call, outcome: Outcome) -> None:
         """Record a request's end: spool first, then log. Never raises and never waits. Once per call is the caller's duty."""
         try:
             record = self._record(call, outcome)
             self._spool.append(record.to_json())
+            self._flusher.under_way.end(call.request_id)
         except Exception:  # the edge of the books: a request must not fail for them
             self._unrecorded += 1
             _LOG.exception("a request could not be recorded", extra={"request_id": call.request_id})
@@ -161,6 +178,23 @@ class Recorder:
             return 0, listed.micros, listed.known
         cost = self._prices.cost_micros(usage, model, ProviderName.BEDROCK, served, call.started_at)
         return cost.micros, listed.micros, cost.known
+
+
+def _lost(outcome: Outcome, usage: Usage) -> Outcome:
+    """How an answer ends whose worker is killed."""
+    return replace(
+        outcome,
+        usage=usage,
+        confidence=Confidence.PARTIAL,
+        error_type=WORKER_LOST,
+        fault=Fault.STREAM_BROKEN,
+        ended=outcome.first_byte,
+    )
+
+
+def _slim(record: RequestRecord) -> RequestRecord:
+    """Small enough for its slot, whatever was sent."""
+    return replace(record, trace="") if len(record.trace) > _MOST_TRACE_UNDER_WAY else record
 
 
 def _ids(call: Call) -> tuple[str, str, str]:

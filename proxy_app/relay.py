@@ -66,13 +66,16 @@ class Relay:
 
     def _count(self, chunk: bytes) -> None:
         """What passes is metered; with the answer's last bytes in hand the books are done before they leave."""
-        if self._opened.outcome.first_byte is None:
+        is_first = self._opened.outcome.first_byte is None
+        if is_first:
             self._opened.outcome.first_byte = self._clock()
         self._meter.feed(chunk)
         if self._left is not None:
             self._left -= len(chunk)
         if self._meter.ended or (self._left is not None and self._left <= 0):
             self._finish(None)
+        elif is_first:
+            self._recorder.begin(self._call, self._opened.outcome, self._meter.usage)
 
     def _whole_lines(self, chunk: bytes) -> bytes:
         held = self._held + chunk

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from core.db import Database
 from core.heartbeat import Heartbeat
+from core.housekeeping import Housekeeper
 from core.revision import Kind, Tick
 from core.threads import sleep, spawn
 from proxy_app.call import Headers
@@ -54,6 +55,7 @@ class Parts:
     database: Database
     readiness: Readiness
     heartbeat: Heartbeat
+    housekeeper: Housekeeper
     close_admin: Callable[[], None]
     unreadable: Callable[[int, str], tuple[str, Headers, bytes]]
     beside: tuple[Beside, ...] = ()
@@ -79,6 +81,7 @@ class Service:
         parts.tick.start()
         parts.recorder.start()
         parts.heartbeat.start()
+        parts.housekeeper.start()
         for each in parts.beside:
             each.start()
         spawn(lambda: self._share(self._share_circuits))
@@ -127,6 +130,7 @@ class Service:
         """The worker's last act, within seconds also when the database is silent: the recorder's 5 and four more."""
         self._closing = True
         parts = self._parts
+        parts.housekeeper.stop()
         self._end_calls()
         parts.recorder.close()
         parts.tick.stop()

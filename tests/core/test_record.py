@@ -12,7 +12,7 @@ from core.record import RequestRecord
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 RECORDS = st.builds(
     RequestRecord,
-    TEXT,
+    TEXT.filter(bool),
     st.floats(0, 4e9),
     TEXT,
     TEXT,
@@ -43,7 +43,7 @@ def test_what_a_newer_release_adds_is_ignored() -> None:
     assert RequestRecord.from_json(line) == RequestRecord("r", 1.5, "u", "k")
 
 
-@pytest.mark.parametrize("line", [b"{", b"[]", b"7", b'{"request_id":"r"}', b"\xff"])
+@pytest.mark.parametrize("line", [b"{", b"[]", b"7", b'{"request_id":"r"}', b"\xff", b'{"request_id":7}', b'{"request_id":""}'])
 def test_a_line_that_is_no_record_is_refused(line: bytes) -> None:
-    with pytest.raises(ValueError, match=r"line 1|object|missing"):
+    with pytest.raises(ValueError, match=r"line 1|object|missing|request id"):
         RequestRecord.from_json(line)

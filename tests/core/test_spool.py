@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import spool as spool_module
-from core.spool import Backlog, Spool, SpoolTaken, adopt_orphans, open_spool
+from core.spool import Backlog, Spool, SpoolTaken, open_spool
+from core.under_way import adopt_orphans
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,7 +39,7 @@ while True:
 ADOPTER = """
 import sys
 from pathlib import Path
-from core.spool import adopt_orphans
+from core.under_way import adopt_orphans
 sys.stdin.readline()
 adopted = adopt_orphans(Path(sys.argv[1]))
 print(" ".join(spool.path.stem for spool in adopted), flush=True)

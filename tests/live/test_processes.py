@@ -68,7 +68,7 @@ def test_a_killed_worker_loses_no_row_of_an_answer_that_was_given(stack: Any, cl
     assert_every_answer_has_one_row(stack, customers)
 
 
-def test_what_a_killed_worker_was_in_the_middle_of_is_never_booked_as_whole(stack: Any) -> None:
+def test_what_a_killed_worker_was_in_the_middle_of_is_booked_as_a_part_and_never_as_whole(stack: Any) -> None:
     developer = stack.developer()
     stack.anthropic.fault("silent_midstream", after=5)
     lines = [Line(developer.base_url).ask().read_head() for _ in range(6)]
@@ -79,9 +79,19 @@ def test_what_a_killed_worker_was_in_the_middle_of_is_never_booked_as_whole(stac
     assert [line.at_end() for line in lines] == [True] * 6
     stack.anthropic.clear_faults()
     after = eventually(lambda: answered(developer), every_s=0.2)
-    rows = eventually(lambda: {row.request_id: row for row in rows_of(stack, developer.access_key_id)})
+    begun = {line.headers["x-proxy-request-id"] for line in lines}
+    rows = eventually(lambda: rows_once_all_are_there(stack, developer, {after, *begun}))
     assert rows.pop(after).confidence == "exact"
-    assert [row.confidence for row in rows.values()] == ["partial"] * len(rows)
+    assert {row.request_id for row in rows.values()} == begun
+    assert {(row.confidence, row.error_type, row.fault, row.provider) for row in rows.values()} == {
+        ("partial", "worker_lost", "stream_broken", "plan")
+    }
+    assert min(row.input_tokens for row in rows.values()) > 0
+
+
+def rows_once_all_are_there(stack: Any, developer: Any, wanted: set[str]) -> dict[str, Any]:
+    rows = {row.request_id: row for row in rows_of(stack, developer.access_key_id)}
+    return rows if wanted <= set(rows) else {}
 
 
 def answered(developer: Any) -> str:

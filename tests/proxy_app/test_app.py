@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.types import Grant, ProviderName, Strategy
+from core.types import Grant, ProviderName, Strategy, Usage
 from proxy_app.app import ProxyApp
 from proxy_app.call import BytesBody, Call, Endpoint, Outcome, Reply
 from proxy_app.directory import Unknown
@@ -48,6 +48,8 @@ class Books:
     def __init__(self) -> None:
         self.finished: list[tuple[Call, Outcome]] = []
         self.turned_away: list[tuple[str, int, str, str]] = []
+
+    def begin(self, call: Call, outcome: Outcome, usage: Usage) -> None: ...
 
     def finish(self, call: Call, outcome: Outcome) -> None:
         self.finished.append((call, outcome))

@@ -212,3 +212,44 @@ def test_a_killed_workers_records_are_written_once_by_another(tmp_path: Path, sp
     flusher.close()
     rows, summed = in_ledger(switched)
     assert len(said) <= rows == summed <= len(said) + 1
+
+
+def noted(spool: Spool, number: int, **changes: Any) -> bytes:
+    record = RequestRecord(
+        f"req_{number:05d}", 1.8e9, "user_1", "key_1", confidence="partial", error_type="worker_lost", **changes
+    )
+    return record.to_json()
+
+
+def confidences(switched: Switched) -> dict[str, str]:
+    wanted = select(requests.c.request_id, requests.c.confidence)
+    return dict(switched.database.read(lambda connection: connection.execute(wanted).all()))  # type: ignore[arg-type]
+
+
+def test_an_answer_under_way_at_a_kill_has_one_partial_row_and_a_finished_one_its_own(
+    flusher: Flusher, spool: Spool, switched: Switched, tmp_path: Path
+) -> None:
+    for number in range(3):
+        flusher.under_way.begin(f"req_{number:05d}", noted(spool, number))
+    fill(spool, 2)
+    flusher.flush()  # the first is in the ledger before the kill, the second is, too; their slots still say otherwise
+    fill(spool, 1, first=3)
+    os.close(spool._fd)
+    heir = flusher_of(Spool(tmp_path / "spool", "heir"), switched, interval_s=0.01)
+    heir.start()
+    heir.close()
+    spool._fd = -1
+    assert confidences(switched) == {f"req_{n:05d}": "partial" if n == 2 else "exact" for n in range(4)}
+    assert in_ledger(switched) == (4, 4)
+
+
+def test_what_is_still_under_way_when_a_worker_ends_has_a_row_later(
+    flusher: Flusher, spool: Spool, switched: Switched, tmp_path: Path
+) -> None:
+    flusher.under_way.begin("req_00000", noted(spool, 0))
+    flusher.close()
+    heir = flusher_of(Spool(tmp_path / "spool", "heir"), switched, interval_s=0.01)
+    heir.start()
+    heir.close()
+    assert confidences(switched) == {"req_00000": "partial"}
+    assert not list((tmp_path / "spool").iterdir())

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from core.db import Database
+from core.ledger import is_error
 from core.log import MOST_LINE_BYTES, AccessLog, LineWriter
 from core.models import requests, usage_hourly
 from core.pricing import load_prices
@@ -20,6 +21,7 @@ from core.record import RequestRecord
 from core.settings import Settings
 from core.spool import Spool
 from core.types import Confidence, Grant, ProviderName, Strategy, Usage
+from core.under_way import adopt_orphans
 from proxy_app.call import Asked, Call, Endpoint, Outcome
 from proxy_app.faults import Fault
 from proxy_app.recorder import Recorder
@@ -170,6 +172,43 @@ def test_new_prices_hold_for_what_finishes_from_now_on(desk: Desk) -> None:
     desk.recorder.use_prices(load_prices([replace(shipped, rates=shipped.rates.times(shipped.rates.output))]))
     desk.recorder.finish(call(2), outcome())
     assert [record.list_value_micros for record in desk.records] == [13088, 327188]
+
+
+def left_by_a_kill(desk: Desk) -> list[RequestRecord]:
+    """What an adopter finds."""
+    os.close(desk.spool._fd)
+    desk.spool._fd = -1
+    orphans = adopt_orphans(desk.spool.path.parent)
+    records = [RequestRecord.from_json(line) for orphan in orphans for line in orphan.read_batch(9)[0]]
+    for orphan in orphans:
+        os.close(orphan._fd)
+    return records
+
+
+def test_a_kill_leaves_a_record_of_an_answer_that_began(desk: Desk) -> None:
+    desk.recorder.begin(call(), outcome(**ON_BEDROCK), USAGE)
+    [record] = left_by_a_kill(desk)
+    assert (record.confidence, record.error_type, record.fault) == ("partial", "worker_lost", "stream_broken")
+    assert (record.provider, record.input_tokens, record.cost_micros) == ("bedrock", 1000, 14396)
+    assert record.started_at == 1.8e9 and is_error(record.status, record.provider, record.fault)
+
+
+def test_a_kill_after_the_end_leaves_the_finished_record_before_any_other(desk: Desk) -> None:
+    desk.recorder.begin(call(), outcome(), USAGE)
+    desk.recorder.finish(call(), outcome())
+    assert left_by_a_kill(desk)[0].confidence == "exact"
+
+
+def test_a_record_fits_its_slot_whatever_was_sent(desk: Desk) -> None:
+    endless = "\U0001f600" * 5000
+    headers = (("x-claude-code-session-id", '"' * 500), ("x-claude-code-agent-id", '"' * 500))
+    desk.recorder.begin(call(asked=Asked(endless), headers=headers), outcome(model_served=endless, trace=[endless] * 30), USAGE)
+    assert [record.input_tokens for record in left_by_a_kill(desk)] == [1000]
+
+
+def test_only_answers_to_messages_are_noted_before_their_end(desk: Desk) -> None:
+    desk.recorder.begin(call(endpoint=Endpoint.COUNT_TOKENS), outcome(), USAGE)
+    assert left_by_a_kill(desk) == []
 
 
 @pytest.mark.parametrize("endpoint", [Endpoint.COUNT_TOKENS, Endpoint.MODELS, Endpoint.PASSTHROUGH])

@@ -49,6 +49,11 @@ class Books:
     """Stands where the recorder does; every record is a copy of what was known at that moment."""
 
     records: list[tuple[Fault | None, Confidence, Usage, str]] = field(default_factory=list)
+    begun: list[Usage] = field(default_factory=list)
+
+    def begin(self, call: Call, outcome: Outcome, usage: Usage) -> None:
+        assert not self.records
+        self.begun.append(usage)
 
     def finish(self, call: Call, outcome: Outcome) -> None:
         self.records.append((outcome.fault, outcome.confidence, outcome.usage, outcome.error_type))
@@ -133,6 +138,18 @@ def test_a_whole_answer_is_booked_before_the_client_can_know_that_it_is_complete
     assert scene.books.records == []
     assert list(relay) == [WHOLE[20:]]
     assert scene.books.records == [(None, Confidence.EXACT, Usage(3, 4), "")]
+
+
+def test_an_answer_is_noted_with_what_its_first_bytes_tell_before_they_leave() -> None:
+    scene = stream(START, DELTA, USED, STOP)
+    noted_at = [(chunk, list(scene.books.begun)) for chunk in scene.relay()]
+    assert noted_at[0] == (START, [Usage(7, 1)]) and scene.books.begun == [Usage(7, 1)]
+
+
+def test_an_answer_that_comes_in_one_piece_is_not_noted_first() -> None:
+    scene = stream(START + DELTA + USED + STOP)
+    list(scene.relay())
+    assert (scene.books.begun, len(scene.books.records)) == ([], 1)
 
 
 def test_closing_after_the_end_books_nothing_more() -> None:

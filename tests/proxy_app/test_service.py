@@ -68,6 +68,7 @@ def service_of(diary: Diary, drain_s: float = 0.05) -> Service:
         database=diary.part("database", "close"),
         readiness=diary.part("readiness", "started", "draining"),
         heartbeat=diary.part("heartbeat", "start", "stop"),
+        housekeeper=diary.part("housekeeper", "start", "stop"),
         close_admin=diary.note("admin.close"),
         unreadable=diary.note("unreadable"),
         beside=(diary.part("beside", "start", "stop"),),

