@@ -24,6 +24,7 @@ from core.ids import new_id, new_request_id
 from core.local_files import LocalSecrets, ensure_local
 from core.log import AccessLog, configure_logging
 from core.ports import BedrockProbe
+from core.price_rows import prices_in_force
 from core.pricing import load_prices
 from core.revision import Tick
 from core.settings import Settings, load_settings
@@ -98,6 +99,7 @@ def create_app(settings: Settings | None = None) -> Service:
         database=database,
         readiness=readiness,
         heartbeat=heartbeat,
+        reprice=lambda: recorder.use_prices(database.read(prices_in_force)),
         close_admin=admin.close,
         unreadable=proxy.unreadable,
     )

@@ -20,6 +20,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 from core.columns import UtcTime
@@ -168,6 +169,18 @@ usage_hourly = Table(
     Column("cache_read_tokens", BigInteger, nullable=False),
     Column("cost_micros", BigInteger, nullable=False),
     Column("list_value_micros", BigInteger, nullable=False),
+)
+
+# Prices that administrators laid over the shipped ones. `document` has the shape of a row in core/data/prices.json.
+prices = Table(
+    "prices",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("model", String(100), nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    UniqueConstraint("model", "since"),
 )
 
 # One row (id 1). Whoever changes keys, circuits or prices adds 1 in the same transaction; the tick polls it.

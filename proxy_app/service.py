@@ -44,6 +44,7 @@ class Parts:
     database: Database
     readiness: Readiness
     heartbeat: Heartbeat
+    reprice: Callable[[], None]
     close_admin: Callable[[], None]
     unreadable: Callable[[int, str], tuple[str, Headers, bytes]]
 
@@ -80,6 +81,8 @@ class Service:
         self._parts.readiness.started()
         if kind == "grants":
             self._parts.directory.refresh()
+        elif kind == "prices":
+            self._parts.reprice()
 
     def _share_circuits(self) -> None:
         """What changed here goes out before what changed elsewhere comes in; one greenlet does both, and never gives up.
