@@ -48,16 +48,10 @@ def set_price(connection: Connection, row: Mapping[str, Any], now: datetime) -> 
     except ValueError as error:
         raise Invalid(str(error)) from error
     bump(connection, "prices")
-    since = datetime.fromtimestamp(price.since, UTC)
-    values = {
-        "id": new_id("prc"),
-        "model": price.model,
-        "since": since,
-        "document": orjson.dumps(row).decode(),
-        "created_at": now,
-    }
+    price_id, since = new_id("prc"), datetime.fromtimestamp(price.since, UTC)
+    values = {"id": price_id, "model": price.model, "since": since, "document": orjson.dumps(row).decode(), "created_at": now}
     upsert(connection, prices, [values], ["model", "since"])
-    return StoredPrice(values["id"], price, now)
+    return StoredPrice(price_id, price, now)
 
 
 def list_prices(connection: Connection) -> list[StoredPrice]:
