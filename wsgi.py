@@ -43,6 +43,7 @@ from proxy_app.gateway import Gateway
 from proxy_app.hangup import LiveCalls
 from proxy_app.http_pool import HttpPool
 from proxy_app.inbound import Inbound
+from proxy_app.plan_watch import PlanWatch
 from proxy_app.probe import InvokeProbe
 from proxy_app.providers.bedrock import BedrockProvider
 from proxy_app.providers.bedrock_wire import BedrockEndpoint, BedrockLimits
@@ -76,7 +77,8 @@ def create_app(settings: Settings | None = None) -> Service:
     circuits = _circuits(settings, local)
 
     pool = HttpPool(settings.connect_timeout_s, time.monotonic)
-    gateway, side_calls = _upstreams(settings, pool, circuits, database)
+    windows = PlanWatch(database, time.time)
+    gateway, side_calls = _upstreams(settings, pool, circuits, database, windows)
 
     recorder = Recorder(open_spool(settings.spool_dir, worker_id), database, load_prices(), AccessLog(lines), settings)
     live = LiveCalls()
@@ -92,6 +94,7 @@ def create_app(settings: Settings | None = None) -> Service:
     parts = Parts(
         directory=directory,
         sharing=CircuitSharing(database, circuits, worker_id),
+        windows=windows,
         recorder=recorder,
         live=live,
         pool=pool,
@@ -112,10 +115,12 @@ def build_bedrock_probe(settings: Settings) -> BedrockProbe:
     return InvokeProbe(endpoint, load_catalogue(), time.monotonic)
 
 
-def _upstreams(settings: Settings, pool: HttpPool, circuits: Circuits, database: Database) -> tuple[Gateway, SideCalls]:
+def _upstreams(
+    settings: Settings, pool: HttpPool, circuits: Circuits, database: Database, windows: PlanWatch
+) -> tuple[Gateway, SideCalls]:
     """Both providers over one pool, and what asks them."""
     catalogue = load_catalogue()
-    plan = PlanProvider(pool, settings.plan_url, _plan_limits(settings), time.monotonic)
+    plan = PlanProvider(pool, settings.plan_url, _plan_limits(settings), time.monotonic, windows.observe)
     endpoint = BedrockEndpoint(pool, settings.bedrock_url)
     bedrock = BedrockProvider(
         endpoint,

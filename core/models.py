@@ -183,6 +183,30 @@ prices = Table(
     UniqueConstraint("model", "since"),
 )
 
+# The plan behind an access key, as its answers last told it: a row for each window, and one (window "") for all of them.
+plan_windows = Table(
+    "plan_windows",
+    metadata,
+    Column("access_key_id", String(40), primary_key=True),
+    Column("window", String(20), primary_key=True),
+    Column("status", String(40), nullable=False),
+    Column("claim", String(40), nullable=False),
+    Column("in_use", Boolean, nullable=False),
+    Column("utilization", Float),
+    Column("resets_at", UtcTime),
+    Column("seen_at", UtcTime, nullable=False, index=True),
+)
+
+# The last share seen in each quarter of an hour.
+plan_window_history = Table(
+    "plan_window_history",
+    metadata,
+    Column("access_key_id", String(40), primary_key=True),
+    Column("window", String(20), primary_key=True),
+    Column("at", UtcTime, primary_key=True, index=True),
+    Column("utilization", Float, nullable=False),
+)
+
 # One row (id 1). Whoever changes keys, circuits or prices adds 1 in the same transaction; the tick polls it.
 revisions = Table(
     "revisions",

@@ -20,6 +20,7 @@ from proxy_app.circuit_sharing import CircuitSharing
 from proxy_app.directory import Directory
 from proxy_app.hangup import LiveCalls
 from proxy_app.http_pool import HttpPool
+from proxy_app.plan_watch import PlanWatch
 from proxy_app.readiness import Readiness
 from proxy_app.recorder import Recorder
 
@@ -37,6 +38,7 @@ class Parts:
 
     directory: Directory
     sharing: CircuitSharing
+    windows: PlanWatch
     recorder: Recorder
     live: LiveCalls
     pool: HttpPool
@@ -69,7 +71,7 @@ class Service:
         parts.tick.start()
         parts.recorder.start()
         parts.heartbeat.start()
-        spawn(self._share_circuits)
+        spawn(self._share)
         spawn(lambda: self._watch(is_alive))
 
     def unreadable(self, status: int, reason: str) -> tuple[str, Headers, bytes]:
@@ -84,17 +86,18 @@ class Service:
         elif kind == "prices":
             self._parts.reprice()
 
-    def _share_circuits(self) -> None:
+    def _share(self) -> None:
         """What changed here goes out before what changed elsewhere comes in; one greenlet does both, and never gives up.
 
         The first look is at once: a worker that starts must not ask what its predecessor knew to be exhausted.
         """
         while not self._closing:
-            try:
-                self._parts.sharing.publish()
-                self._parts.sharing.absorb()
-            except Exception:
-                log.exception("circuits could not be shared")
+            for shared in (self._parts.sharing, self._parts.windows):
+                try:
+                    shared.publish()
+                    shared.absorb()
+                except Exception:
+                    log.exception("a worker could not share what it knows")
             sleep(self._tick_s)
 
     def _watch(self, is_alive: Callable[[], bool]) -> None:
@@ -132,5 +135,6 @@ class Service:
     def _publish(self) -> None:
         try:
             self._parts.sharing.publish()
+            self._parts.windows.publish()
         except Exception:
-            log.exception("circuits could not be shared")
+            log.exception("a worker could not share what it knows")

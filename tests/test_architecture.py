@@ -52,7 +52,7 @@ LAYERS = (
     ("gateway", "recorder"),
     ("flusher",),
     ("providers",),
-    ("circuits", "circuit_*", "directory", "hangup", "http_pool", "upstream_http", "upstream_socket"),
+    ("circuits", "circuit_*", "directory", "hangup", "plan_watch", "http_pool", "upstream_http", "upstream_socket"),
     ("bedrock", "meter", "errors", "headers"),
     ("call", "faults", "sse", "json_body"),
 )
