@@ -11,6 +11,7 @@ import socket
 import time
 from datetime import UTC, datetime
 from functools import partial
+from zoneinfo import ZoneInfo
 
 from admin_app.app import AdminApp, Surroundings
 from admin_app.mount import mounted
@@ -43,6 +44,7 @@ from proxy_app.gateway import Gateway
 from proxy_app.hangup import LiveCalls
 from proxy_app.http_pool import HttpPool
 from proxy_app.inbound import Inbound
+from proxy_app.paid_attempt import PaidAttempt
 from proxy_app.plan_watch import PlanWatch
 from proxy_app.probe import InvokeProbe
 from proxy_app.providers.bedrock import BedrockProvider
@@ -53,6 +55,7 @@ from proxy_app.recorder import Recorder
 from proxy_app.resources import Opener, Proxied, Ready
 from proxy_app.service import Parts, Service
 from proxy_app.side_calls import SideCalls
+from proxy_app.spending import Spending, SpendingRules
 
 log = logging.getLogger(__name__)
 
@@ -76,11 +79,15 @@ def create_app(settings: Settings | None = None) -> Service:
     )
     circuits = _circuits(settings, local)
 
+    recorder = Recorder(open_spool(settings.spool_dir, worker_id), database, load_prices(), AccessLog(lines), settings)
+    spending = Spending(database, worker_id, _spending_rules(settings), (time.monotonic, time.time))
+    recorder.listen(spending)
+
     pool = HttpPool(settings.connect_timeout_s, time.monotonic)
     windows = PlanWatch(database, time.time)
-    gateway, side_calls = _upstreams(settings, pool, circuits, database, windows)
+    paid = PaidAttempt(spending, lambda: recorder.prices)
+    gateway, side_calls = _upstreams(settings, pool, circuits, database, windows, paid)
 
-    recorder = Recorder(open_spool(settings.spool_dir, worker_id), database, load_prices(), AccessLog(lines), settings)
     live = LiveCalls()
     limits = (settings.max_body_bytes, settings.body_timeout_s, settings.commit_timeout_s)
     inbound = Inbound(directory, live, limits, _request_id, (time.monotonic, time.time))
@@ -95,6 +102,7 @@ def create_app(settings: Settings | None = None) -> Service:
         directory=directory,
         sharing=CircuitSharing(database, circuits, worker_id),
         windows=windows,
+        spending=spending,
         recorder=recorder,
         live=live,
         pool=pool,
@@ -116,7 +124,7 @@ def build_bedrock_probe(settings: Settings) -> BedrockProbe:
 
 
 def _upstreams(
-    settings: Settings, pool: HttpPool, circuits: Circuits, database: Database, windows: PlanWatch
+    settings: Settings, pool: HttpPool, circuits: Circuits, database: Database, windows: PlanWatch, paid: PaidAttempt
 ) -> tuple[Gateway, SideCalls]:
     """Both providers over one pool, and what asks them."""
     catalogue = load_catalogue()
@@ -130,7 +138,7 @@ def _upstreams(
         (time.monotonic, time.time),
         partial(_report_refused_key, database),
     )
-    gateway = Gateway(plan, bedrock, circuits, catalogue, time.monotonic)
+    gateway = Gateway((plan, bedrock), circuits, catalogue, time.monotonic, paid)
     side_calls = SideCalls(plan, endpoint, catalogue, time.monotonic, settings.count_tokens_timeout_s)
     return gateway, side_calls
 
@@ -173,6 +181,10 @@ def _plan_limits(settings: Settings) -> PlanLimits:
         count_tokens_s=settings.count_tokens_timeout_s,
         patience_s=settings.plan_patience_s,
     )
+
+
+def _spending_rules(settings: Settings) -> SpendingRules:
+    return SpendingRules(ZoneInfo(settings.budget_timezone), int(settings.budget_away_allowance_usd * 1_000_000))
 
 
 def _bedrock_limits(settings: Settings) -> BedrockLimits:

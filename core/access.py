@@ -128,6 +128,8 @@ class StoredGrant:
     strategy: Strategy
     expires_at: datetime | None
     bedrock_keys: tuple[StoredBedrockKey, ...] = ()
+    user_budget_micros: int | None = None
+    key_budget_micros: int | None = None
 
 
 def add_user(
@@ -228,7 +230,8 @@ def list_keys(connection: Connection, user_id: str | None = None) -> list[Access
 def load_grant(connection: Connection, key_hash: str, now: datetime) -> StoredGrant | None:
     """What the key of this hash entitles to: two queries. None for every reason why it does not, all alike."""
     by_hash = or_(access_keys.c.secret_hash == key_hash, access_keys.c.previous_hash == key_hash)
-    query = select(access_keys, users.c.strategy.label("user_strategy")).join(users)
+    of_user = (users.c.strategy.label("user_strategy"), users.c.monthly_budget_micros.label("user_budget"))
+    query = select(access_keys, *of_user).join(users)
     key = connection.execute(query.where(by_hash, _valid(now), users.c.status == UserStatus.ACTIVE)).one_or_none()
     if key is None:
         return None
@@ -237,7 +240,8 @@ def load_grant(connection: Connection, key_hash: str, now: datetime) -> StoredGr
     if expires_at is not None and expires_at <= now:
         return None
     strategy = Strategy(key.strategy or key.user_strategy)
-    return StoredGrant(key.user_id, key.id, strategy, expires_at, _bedrock_keys_of(connection, key, now))
+    budgets = (key.user_budget, key.monthly_budget_micros)
+    return StoredGrant(key.user_id, key.id, strategy, expires_at, _bedrock_keys_of(connection, key, now), *budgets)
 
 
 def _bedrock_keys_of(connection: Connection, key: Row[Any], now: datetime) -> tuple[StoredBedrockKey, ...]:

@@ -17,6 +17,7 @@ from math import isfinite
 from operator import attrgetter, le
 from types import MappingProxyType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 from sqlalchemy import (
@@ -41,8 +42,10 @@ from sqlalchemy.exc import DataError, IntegrityError
 from core.columns import UtcTime
 from core.models import requests, usage_hourly
 from core.record import RequestRecord
+from core.spend_rows import add_spend
 from core.types import ProviderName
 
+_UTC = ZoneInfo("UTC")
 _MOST_TRACE_CHARS = 4000
 _LATEST = 253_402_300_799.0  # the end of the year 9999, in unix seconds
 _HOUR_KEY = ("hour", "access_key_id", "provider", "model")
@@ -62,8 +65,10 @@ class Unwritable(Exception):
     """A record that no database will ever take is among these; nothing was written. Trying again is of no use."""
 
 
-def write_batch(connection: Connection, records: Sequence[RequestRecord]) -> int:
+def write_batch(connection: Connection, records: Sequence[RequestRecord], zone: ZoneInfo = _UTC) -> int:
     """Write the records and their sums; returns how many were new. Must run in a transaction of its own.
+
+    `zone` is where the months of budgets begin.
 
     Raises Unwritable; whoever called finds the record by halving the batch.
     """
@@ -74,6 +79,7 @@ def write_batch(connection: Connection, records: Sequence[RequestRecord]) -> int
         new = [row for row in rows if row["request_id"] in inserted]
         if new:
             connection.execute(_ADD_UP[connection.dialect.name], {"rows": _json(_hourly(new))})
+            add_spend(connection, new, zone)
     except (DataError, IntegrityError) as error:
         raise Unwritable(f"{type(error.orig).__name__}: {error.orig}"[:200]) from None
     return len(new)

@@ -207,6 +207,37 @@ plan_window_history = Table(
     Column("utilization", Float, nullable=False),
 )
 
+# What each key spent on Bedrock in a month of the budgets' time zone; summed up with the ledger's rows.
+spend_monthly = Table(
+    "spend_monthly",
+    metadata,
+    Column("month", String(7), primary_key=True),
+    Column("access_key_id", String(40), primary_key=True),
+    Column("user_id", String(40), nullable=False, index=True),
+    Column("cost_micros", BigInteger, nullable=False),
+)
+
+# What a worker has in flight, or not in the ledger yet: estimated while a request runs, exact once it is over.
+spend_pending = Table(
+    "spend_pending",
+    metadata,
+    Column("worker_id", String(40), primary_key=True),
+    Column("access_key_id", String(40), primary_key=True),
+    Column("user_id", String(40), nullable=False),
+    Column("micros", BigInteger, nullable=False),
+    Column("seen_at", UtcTime, nullable=False),
+)
+
+# Each warning is given once in a month, whichever worker comes first.
+budget_warnings = Table(
+    "budget_warnings",
+    metadata,
+    Column("month", String(7), primary_key=True),
+    Column("holder", String(40), primary_key=True),
+    Column("percent", Integer, primary_key=True),
+    Column("created_at", UtcTime, nullable=False),
+)
+
 # One row (id 1). Whoever changes keys, circuits or prices adds 1 in the same transaction; the tick polls it.
 revisions = Table(
     "revisions",

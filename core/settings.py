@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,16 @@ def _positive(value: str) -> float:
     if not 0 < number < float("inf"):
         raise ValueError("must be a number above 0")
     return number
+
+
+def _dollars(value: str) -> Decimal:
+    try:
+        amount = Decimal(value)
+    except ArithmeticError:
+        raise ValueError("must be an amount in dollars") from None
+    if not amount.is_finite() or amount < 0:
+        raise ValueError("must be an amount in dollars, 0 or more")
+    return amount
 
 
 def _count(value: str) -> int:
@@ -170,6 +181,9 @@ class Settings:
     flush_interval_s: float = setting(_positive, 1.0, "How often finished requests are written to the ledger.")
 
     budget_timezone: str = setting(_timezone, "UTC", "Time zone of a budget's month.")
+    budget_away_allowance_usd: Decimal = setting(  # noqa: RUF009
+        _dollars, Decimal(5), "What a key that has a budget may spend on Bedrock while the database is away."
+    )
     retention_days: int = setting(_count, 30, "Days that request records are kept.")
     audit_retention_days: int = setting(_count, 400, "Days that audit entries are kept.")
     max_users: int = setting(_count, 1000, "Users that are not deleted.")

@@ -35,6 +35,7 @@ class Fault(StrEnum):
     BEDROCK_TIMEOUT = "bedrock_timeout"
     BEDROCK_AUTH = "bedrock_auth"
     BEDROCK_UNSUPPORTED = "bedrock_unsupported"
+    BUDGET_SPENT = "budget_spent"
     REJECTED = "rejected"
     STREAM_BROKEN = "stream_broken"
     CLIENT_GONE = "client_gone"
@@ -77,6 +78,7 @@ POLICY: Mapping[Fault, Policy] = MappingProxyType(
         Fault.BEDROCK_TIMEOUT: Policy(False, Effect.OPENS, 504, "timeout_error"),
         Fault.BEDROCK_AUTH: Policy(True, Effect.NONE, 529, "overloaded_error"),
         Fault.BEDROCK_UNSUPPORTED: Policy(True, Effect.NONE, 400, "invalid_request_error"),
+        Fault.BUDGET_SPENT: Policy(True, Effect.NONE, 402, "billing_error"),
         Fault.REJECTED: Policy(False, Effect.NONE, 400, "invalid_request_error"),
         Fault.STREAM_BROKEN: Policy(False, Effect.FAILURE, 529, "overloaded_error"),
         Fault.CLIENT_GONE: Policy(False, Effect.NONE, 499, "client_gone"),

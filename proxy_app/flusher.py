@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 import orjson
 
@@ -27,6 +28,7 @@ BATCH = 250  # rows of one transaction: about 5 ms of work in which no stream mo
 WAKE_AT = 200  # records that are flushed without waiting for the interval
 DEAD_LETTERS = "dead-letters.jsonl"
 
+_UTC = ZoneInfo("UTC")
 _LOG = logging.getLogger(__name__)
 _CLOSE_S = 5.0
 _ADOPT_EVERY_S = 10.0
@@ -58,14 +60,18 @@ class Books:
 
 
 class Flusher:
-    """One a worker. `interval_s` is how long a record waits at most while all is well; `clock` is monotonic seconds."""
+    """One a worker. `interval_s` is how long a record waits at most while all is well; `clock` is monotonic seconds; `zone` is
+    where the months of budgets begin."""
 
-    def __init__(self, spool: Spool, database: Database, interval_s: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, spool: Spool, database: Database, interval_s: float, clock: Callable[[], float], zone: ZoneInfo = _UTC
+    ) -> None:
         self.listeners: list[Listener] = []
         self._spool = spool
         self._database = database
         self._interval_s = interval_s
         self._clock = clock
+        self._zone = zone
         self._adopted: list[Spool] = []
         self._adopt_at = float("-inf")
         self._wake = threading.Event()  # gevent's own in the server
@@ -175,7 +181,7 @@ class Flusher:
         if not records:
             return 0
         try:
-            return self._database.run(lambda connection: write_batch(connection, records))
+            return self._database.run(lambda connection: write_batch(connection, records, self._zone))
         except Unwritable as unwritable:
             if len(records) == 1:
                 dead.append((records[0].to_json(), str(unwritable)))

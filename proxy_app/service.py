@@ -23,6 +23,7 @@ from proxy_app.http_pool import HttpPool
 from proxy_app.plan_watch import PlanWatch
 from proxy_app.readiness import Readiness
 from proxy_app.recorder import Recorder
+from proxy_app.spending import Spending
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Parts:
     directory: Directory
     sharing: CircuitSharing
     windows: PlanWatch
+    spending: Spending
     recorder: Recorder
     live: LiveCalls
     pool: HttpPool
@@ -92,7 +94,7 @@ class Service:
         The first look is at once: a worker that starts must not ask what its predecessor knew to be exhausted.
         """
         while not self._closing:
-            for shared in (self._parts.sharing, self._parts.windows):
+            for shared in (self._parts.sharing, self._parts.windows, self._parts.spending):
                 try:
                     shared.publish()
                     shared.absorb()

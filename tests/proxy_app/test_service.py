@@ -60,6 +60,7 @@ def service_of(diary: Diary, drain_s: float = 0.05) -> Service:
     parts = Parts(
         directory=diary.part("directory", "refresh"),
         sharing=diary.part("sharing", "publish", "absorb"),
+        spending=diary.part("spending", "publish", "absorb"),
         windows=diary.part("windows", "publish", "absorb"),
         recorder=diary.part("recorder", "start", "close"),
         live=cast(Any, Live(diary)),
