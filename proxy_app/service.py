@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from core.db import Database
 from core.heartbeat import Heartbeat
@@ -31,6 +31,14 @@ _WATCH_S = 0.2
 _LAST_WORDS_S = 2.0  # for a client that reads slowly to take the error event
 _PUBLISH_S = 1.0
 _LAST_CALLS_S = 1.0
+
+
+class Shared(Protocol):
+    """What workers tell each other. Neither method may raise for a database that is away."""
+
+    def publish(self) -> object: ...
+
+    def absorb(self) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,8 @@ class Service:
         parts.tick.start()
         parts.recorder.start()
         parts.heartbeat.start()
-        spawn(self._share)
+        spawn(lambda: self._share(self._tick_s, parts.sharing, parts.windows))
+        spawn(lambda: self._share(self._tick_s / 2, parts.spending))  # so that all know within a tick what one has reserved
         spawn(lambda: self._watch(is_alive))
 
     def unreadable(self, status: int, reason: str) -> tuple[str, Headers, bytes]:
@@ -88,19 +97,19 @@ class Service:
         elif kind == "prices":
             self._parts.reprice()
 
-    def _share(self) -> None:
+    def _share(self, period_s: float, *all_shared: Shared) -> None:
         """What changed here goes out before what changed elsewhere comes in; one greenlet does both, and never gives up.
 
         The first look is at once: a worker that starts must not ask what its predecessor knew to be exhausted.
         """
         while not self._closing:
-            for shared in (self._parts.sharing, self._parts.windows, self._parts.spending):
+            for shared in all_shared:
                 try:
                     shared.publish()
                     shared.absorb()
                 except Exception:
                     log.exception("a worker could not share what it knows")
-            sleep(self._tick_s)
+            sleep(period_s)
 
     def _watch(self, is_alive: Callable[[], bool]) -> None:
         while is_alive():
