@@ -11,6 +11,7 @@ import socket
 import time
 from datetime import UTC, datetime
 from functools import partial
+from zoneinfo import ZoneInfo
 
 from admin_app.app import AdminApp, Surroundings
 from admin_app.mount import mounted
@@ -25,6 +26,7 @@ from core.ids import new_id, new_request_id
 from core.local_files import LocalSecrets, ensure_local
 from core.log import AccessLog, configure_logging
 from core.ports import BedrockProbe
+from core.price_rows import prices_in_force
 from core.pricing import load_prices
 from core.revision import Tick
 from core.settings import Settings, load_settings
@@ -47,6 +49,8 @@ from proxy_app.last_seen import LastSeen
 from proxy_app.lesson_book import LessonBook
 from proxy_app.lesson_sharing import LessonSharing
 from proxy_app.live_models import LiveModels
+from proxy_app.paid_attempt import PaidAttempt
+from proxy_app.plan_watch import PlanWatch
 from proxy_app.probe import InvokeProbe
 from proxy_app.providers.bedrock import BedrockProvider
 from proxy_app.providers.bedrock_attempt import Knowledge
@@ -59,6 +63,7 @@ from proxy_app.recorder import Recorder
 from proxy_app.resources import Opener, Proxied, Ready
 from proxy_app.service import Parts, Service
 from proxy_app.side_calls import SideCalls
+from proxy_app.spending import Spending, SpendingRules
 
 log = logging.getLogger(__name__)
 
@@ -82,13 +87,19 @@ def create_app(settings: Settings | None = None) -> Service:
     )
     circuits = _circuits(settings, local)
 
+    recorder = Recorder(open_spool(settings.spool_dir, worker_id), database, load_prices(), AccessLog(lines), settings)
+    spending = Spending(database, worker_id, _spending_rules(settings), (time.monotonic, time.time))
+    recorder.listen(spending)
+
     pool = HttpPool(settings.connect_timeout_s, time.monotonic)
+    windows = PlanWatch(database, time.time)
     models = LiveModels(load_catalogue(), database)
     tick.listen(models.changed)
     lessons = LessonBook(time.time, settings.repair_days * 86_400.0)
-    gateway, side_calls = _upstreams(settings, pool, circuits, database, Knowledge(models, lessons))
+    plan, bedrock, side_calls = _upstreams(settings, pool, circuits, database, Knowledge(models, lessons), windows)
+    paid = PaidAttempt(spending, lambda: recorder.prices)
+    gateway = Gateway((plan, bedrock), circuits, models.current(), time.monotonic, paid)
 
-    recorder = Recorder(open_spool(settings.spool_dir, worker_id), database, load_prices(), AccessLog(lines), settings)
     live = LiveCalls()
     reading = Reading(settings.max_body_bytes, settings.body_timeout_s, settings.commit_timeout_s, Turns().take)
     last_seen = LastSeen(database, settings.trusted_proxies, time.time)
@@ -104,6 +115,8 @@ def create_app(settings: Settings | None = None) -> Service:
         directory=directory,
         sharing=CircuitSharing(database, circuits, worker_id),
         learning=LessonSharing(database, lessons),
+        windows=windows,
+        spending=spending,
         recorder=recorder,
         live=live,
         pool=pool,
@@ -112,6 +125,7 @@ def create_app(settings: Settings | None = None) -> Service:
         readiness=readiness,
         heartbeat=heartbeat,
         housekeeper=Housekeeper(database, settings.retention_days),
+        reprice=lambda: recorder.use_prices(database.read(prices_in_force)),
         close_admin=admin.close,
         unreadable=proxy.unreadable,
         beside=(last_seen, ExpiryWatch(database)),
@@ -131,10 +145,10 @@ def known_models() -> frozenset[str]:
 
 
 def _upstreams(
-    settings: Settings, pool: HttpPool, circuits: Circuits, database: Database, known: Knowledge
-) -> tuple[Gateway, SideCalls]:
-    """Both providers over one pool, and what asks them."""
-    plan = PlanProvider(pool, settings.plan_url, _plan_limits(settings), time.monotonic)
+    settings: Settings, pool: HttpPool, circuits: Circuits, database: Database, known: Knowledge, windows: PlanWatch
+) -> tuple[PlanProvider, BedrockProvider, SideCalls]:
+    """Both providers over one pool, and what asks them beside messages."""
+    plan = PlanProvider(pool, settings.plan_url, _plan_limits(settings), time.monotonic, windows.observe)
     endpoint = BedrockEndpoint(pool, settings.bedrock_url)
     bedrock = BedrockProvider(
         endpoint,
@@ -144,11 +158,10 @@ def _upstreams(
         (time.monotonic, time.time),
         partial(_report_key_trouble, database),
     )
-    gateway = Gateway(plan, bedrock, circuits, known.models.current(), time.monotonic)
     side_calls = SideCalls(
         plan, endpoint, known.models, time.monotonic, settings.count_tokens_timeout_s, settings.bedrock_count_region
     )
-    return gateway, side_calls
+    return plan, bedrock, side_calls
 
 
 def _circuits(settings: Settings, local: LocalSecrets) -> Circuits:
@@ -189,6 +202,10 @@ def _plan_limits(settings: Settings) -> PlanLimits:
         count_tokens_s=settings.count_tokens_timeout_s,
         patience_s=settings.plan_patience_s,
     )
+
+
+def _spending_rules(settings: Settings) -> SpendingRules:
+    return SpendingRules(ZoneInfo(settings.budget_timezone), int(settings.budget_away_allowance_usd * 1_000_000))
 
 
 def _bedrock_limits(settings: Settings) -> BedrockLimits:

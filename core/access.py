@@ -70,12 +70,15 @@ class StoredGrant:
     expires_at: datetime | None
     bedrock_keys: tuple[StoredBedrockKey, ...] = ()
     requests_per_minute: int | None = None
+    user_budget_micros: int | None = None
+    key_budget_micros: int | None = None
 
 
 def load_grant(connection: Connection, key_hash: str, now: datetime) -> StoredGrant | None:
     """What the key of this hash entitles to: two queries. None for every reason why it does not, all alike."""
     by_hash = or_(access_keys.c.secret_hash == key_hash, access_keys.c.previous_hash == key_hash)
-    query = select(access_keys, users.c.strategy.label("user_strategy")).join(users)
+    of_user = (users.c.strategy.label("user_strategy"), users.c.monthly_budget_micros.label("user_budget"))
+    query = select(access_keys, *of_user).join(users)
     key = connection.execute(query.where(by_hash, is_valid_at(now), users.c.status == UserStatus.ACTIVE)).one_or_none()
     if key is None:
         return None
@@ -85,7 +88,8 @@ def load_grant(connection: Connection, key_hash: str, now: datetime) -> StoredGr
         return None
     strategy = Strategy(key.strategy or key.user_strategy)
     attached = _bedrock_keys_of(connection, key, now)
-    return StoredGrant(key.user_id, key.id, strategy, expires_at, attached, key.requests_per_minute)
+    most = (key.requests_per_minute, key.user_budget, key.monthly_budget_micros)
+    return StoredGrant(key.user_id, key.id, strategy, expires_at, attached, *most)
 
 
 def is_valid_at(now: datetime) -> Any:

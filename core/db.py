@@ -145,6 +145,12 @@ def take_time(connection: Connection) -> None:
         connection.execute(text("SET LOCAL work_mem = '64MB'"))
 
 
+def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Insert a row unless its primary key is there already; whether it was not."""
+    statement = _insert(connection, table).values(row).on_conflict_do_nothing()
+    return bool(connection.execute(statement).rowcount)
+
+
 def schema_is_current(database: Database) -> bool:
     """Whether this release can work on the schema: it is ours or a later release's. Raises DatabaseAway."""
     return database.read(_is_current)

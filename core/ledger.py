@@ -17,6 +17,7 @@ from math import isfinite
 from operator import attrgetter, le
 from types import MappingProxyType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 from sqlalchemy import (
@@ -42,8 +43,10 @@ from core.columns import UtcTime
 from core.db import Database
 from core.models import requests, usage_hourly
 from core.record import RequestRecord
+from core.spend_rows import add_spend
 from core.types import ProviderName
 
+_UTC = ZoneInfo("UTC")
 _MOST_TRACE_CHARS = 4000
 _LATEST = 253_402_300_799.0  # the end of the year 9999, in unix seconds
 _HOUR_KEY = ("hour", "access_key_id", "provider", "model")
@@ -63,8 +66,10 @@ class Unwritable(Exception):
     """A record that no database will ever take is among these; nothing was written. Trying again is of no use."""
 
 
-def write_batch(connection: Connection, records: Sequence[RequestRecord]) -> int:
+def write_batch(connection: Connection, records: Sequence[RequestRecord], zone: ZoneInfo = _UTC) -> int:
     """Write the records and their sums; returns how many were new. Must run in a transaction of its own.
+
+    `zone` is where the months of budgets begin.
 
     Raises Unwritable; whoever called finds the record by halving the batch.
     """
@@ -75,12 +80,15 @@ def write_batch(connection: Connection, records: Sequence[RequestRecord]) -> int
         new = [row for row in rows if row["request_id"] in inserted]
         if new:
             connection.execute(_ADD_UP[connection.dialect.name], {"rows": _json(_hourly(new))})
+            add_spend(connection, new, zone)
     except (DataError, IntegrityError) as error:
         raise Unwritable(f"{type(error.orig).__name__}: {error.orig}"[:200]) from None
     return len(new)
 
 
-def write_all(database: Database, records: Sequence[RequestRecord], dead: list[tuple[RequestRecord, str]]) -> int:
+def write_all(
+    database: Database, records: Sequence[RequestRecord], dead: list[tuple[RequestRecord, str]], zone: ZoneInfo = _UTC
+) -> int:
     """One transaction; where a record is poison, halves, until it stands alone: it goes to `dead`, with the reason.
 
     Returns how many were new. Raises DatabaseAway; what is written by then is simply known the next time.
@@ -88,13 +96,13 @@ def write_all(database: Database, records: Sequence[RequestRecord], dead: list[t
     if not records:
         return 0
     try:
-        return database.run(lambda connection: write_batch(connection, records))
+        return database.run(lambda connection: write_batch(connection, records, zone))
     except Unwritable as unwritable:
         if len(records) == 1:
             dead.append((records[0], str(unwritable)))
             return 0
     middle = len(records) // 2
-    return write_all(database, records[:middle], dead) + write_all(database, records[middle:], dead)
+    return write_all(database, records[:middle], dead, zone) + write_all(database, records[middle:], dead, zone)
 
 
 def is_error(status: int, provider: str, fault: str) -> bool:

@@ -130,6 +130,11 @@ class PriceList:
         """Every row, by model and then by date."""
         return tuple(price for rows in self._by_model.values() for price in rows)
 
+    def listed(self, model: str, at: float) -> Price | None:
+        """The price in force then, of a model by any spelling; None when it has none of its own."""
+        known = self._known(canonical_name(model))
+        return _in_force(tuple(self._by_model[known]), at) if known else None
+
     def with_prices(self, newer: Iterable[Price]) -> PriceList:
         """The same list with these rows added; a row of the same model and date replaces the old one."""
         return PriceList((*self.prices, *newer))
@@ -154,9 +159,12 @@ class PriceList:
 
     def _quote(self, model: str, place: str) -> _Quote:
         name = canonical_name(model)
-        known = self._names.get(name) or self._names.get(_DATE.sub("", name))
+        known = self._known(name)
         rows = self._by_model[known] if known else self._dearest(name)
         return _Quote(tuple(price.at_place(place) for price in rows), known is not None)
+
+    def _known(self, name: str) -> str | None:
+        return self._names.get(name) or self._names.get(_DATE.sub("", name))
 
     def _dearest(self, name: str) -> Sequence[Price]:
         """By each model's newest price: old rows of a model that became cheaper must not decide."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from decimal import Decimal
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from core.setting_values import (
     cap,
     count,
     database_url,
+    dollars,
     environment,
     level,
     networks,
@@ -116,6 +118,9 @@ class Settings:
     flush_interval_s: float = setting(positive, 1.0, "How often finished requests are written to the ledger.")
 
     budget_timezone: str = setting(timezone, "UTC", "Time zone of a budget's month.")
+    budget_away_allowance_usd: Decimal = setting(  # noqa: RUF009
+        dollars, Decimal(5), "What a key that has a budget may spend on Bedrock while the database is away."
+    )
     retention_days: int = setting(count, 30, "Days that request records are kept.")
     audit_retention_days: int = setting(count, 400, "Days that audit entries are kept.")
     max_users: int = setting(count, 1000, "Users that are not deleted.")

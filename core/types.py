@@ -79,13 +79,18 @@ class BedrockKey:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a valid access key entitles to. Cached by the directory; never holds the key itself."""
+    """What a valid access key entitles to. Cached by the directory; never holds the key itself.
+
+    Budgets are micro-dollars a month, spent on Bedrock; None where there is none.
+    """
 
     user_id: str
     access_key_id: str
     strategy: Strategy
     bedrock_keys: tuple[BedrockKey, ...] = ()
     requests_per_minute: int | None = None
+    user_budget_micros: int | None = None
+    key_budget_micros: int | None = None
 
     @property
     def usable_bedrock_keys(self) -> tuple[BedrockKey, ...]:

@@ -142,7 +142,8 @@ class Directory:
     def _known(self, stored: StoredGrant) -> Known:
         opened = [self._open_key(each) for each in stored.bedrock_keys]
         keys = tuple(key for key in opened if key is not None)
-        grant = Grant(stored.user_id, stored.access_key_id, stored.strategy, keys, stored.requests_per_minute)
+        limits = (stored.requests_per_minute, stored.user_budget_micros, stored.key_budget_micros)
+        grant = Grant(stored.user_id, stored.access_key_id, stored.strategy, keys, *limits)
         expires_at = stored.expires_at.timestamp() if stored.expires_at else float("inf")
         return Known(grant, expires_at, whole=len(keys) == len(opened))
 

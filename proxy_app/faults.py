@@ -36,6 +36,7 @@ class Fault(StrEnum):
     BEDROCK_AUTH = "bedrock_auth"
     BEDROCK_DENIED = "bedrock_denied"
     BEDROCK_UNSUPPORTED = "bedrock_unsupported"
+    BUDGET_SPENT = "budget_spent"
     REJECTED = "rejected"
     STREAM_BROKEN = "stream_broken"
     CLIENT_GONE = "client_gone"
@@ -79,6 +80,7 @@ POLICY: Mapping[Fault, Policy] = MappingProxyType(
         Fault.BEDROCK_AUTH: Policy(True, Effect.NONE, 529, "overloaded_error"),
         Fault.BEDROCK_DENIED: Policy(True, Effect.OPENS, 529, "overloaded_error"),
         Fault.BEDROCK_UNSUPPORTED: Policy(True, Effect.NONE, 400, "invalid_request_error"),
+        Fault.BUDGET_SPENT: Policy(True, Effect.NONE, 402, "billing_error"),
         Fault.REJECTED: Policy(False, Effect.NONE, 400, "invalid_request_error"),
         Fault.STREAM_BROKEN: Policy(False, Effect.FAILURE, 529, "overloaded_error"),
         Fault.CLIENT_GONE: Policy(False, Effect.NONE, 499, "client_gone"),

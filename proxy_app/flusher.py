@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 import orjson
 
@@ -28,6 +29,7 @@ BATCH = 250  # rows of one transaction: about 5 ms of work in which no stream mo
 WAKE_AT = 200  # records that are flushed without waiting for the interval
 DEAD_LETTERS = "dead-letters.jsonl"
 
+_UTC = ZoneInfo("UTC")
 _LOG = logging.getLogger(__name__)
 _CLOSE_S = 5.0
 _ADOPT_EVERY_S = 10.0
@@ -59,15 +61,19 @@ class Books:
 
 
 class Flusher:
-    """One a worker. `interval_s` is how long a record waits at most while all is well; `clock` is monotonic seconds."""
+    """One a worker. `interval_s` is how long a record waits at most while all is well; `clock` is monotonic seconds; `zone` is
+    where the months of budgets begin."""
 
-    def __init__(self, spool: Spool, database: Database, interval_s: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, spool: Spool, database: Database, interval_s: float, clock: Callable[[], float], zone: ZoneInfo = _UTC
+    ) -> None:
         self.listeners: list[Listener] = []
         self.under_way = UnderWay(spool)
         self._spool = spool
         self._database = database
         self._interval_s = interval_s
         self._clock = clock
+        self._zone = zone
         self._adopted: list[Spool] = []
         self._adopt_at = float("-inf")
         self._wake = threading.Event()  # gevent's own in the server
@@ -169,7 +175,7 @@ class Flusher:
         records = _parsed(lines, unreadable)
         if records:
             sleep(0)  # parsing and writing are two stalls of the hub, not one
-        written = write_all(self._database, records, unwritable)
+        written = write_all(self._database, records, unwritable, self._zone)
         # Only now: while the database is away a batch is tried again and again.
         for line, reason in (*unreadable, *((record.to_json(), reason) for record, reason in unwritable)):
             self._set_aside(line, reason)

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from core.spend_rows import Owner
 from core.types import ProviderName, Strategy
 from proxy_app.bedrock.models import ModelCatalogue
 from proxy_app.call import Call, Outcome, Reply
@@ -19,6 +20,7 @@ from proxy_app.circuits import Refused as Skipped
 from proxy_app.errors import Refused, error_reply
 from proxy_app.faults import POLICY, Fault, NotAsked, UpstreamError
 from proxy_app.providers import Provider
+from proxy_app.spending import Reservation
 from proxy_app.upstream_socket import Severed
 
 
@@ -29,6 +31,13 @@ def route(call: Call, *, bedrock_serves: bool) -> tuple[ProviderName, ...]:
     if call.grant.strategy is Strategy.PLAN_ONLY or call.asked.quota_probe or not bedrock_serves:
         return (ProviderName.PLAN,)
     return (ProviderName.PLAN, ProviderName.BEDROCK)
+
+
+Reserve = Callable[[Call], Reservation]
+
+
+def _nothing_to_reserve(call: Call) -> Reservation:
+    return Reservation(Owner(call.grant.user_id, call.grant.access_key_id), 0)
 
 
 @dataclass(slots=True)
@@ -42,19 +51,26 @@ class Opened:
     outcome: Outcome
     admission: Pass | None = None
     fallback: Fault | None = None
+    reservation: Reservation | None = None
 
 
 class Gateway:
     """`open` blocks its greenlet until an upstream has committed. Safe between greenlets."""
 
     def __init__(
-        self, plan: Provider, bedrock: Provider, circuits: Circuits, catalogue: ModelCatalogue, clock: Callable[[], float]
+        self,
+        upstreams: tuple[Provider, Provider],
+        circuits: Circuits,
+        catalogue: ModelCatalogue,
+        clock: Callable[[], float],
+        reserve: Reserve = _nothing_to_reserve,
     ) -> None:
-        self._plan = plan
-        self._bedrock = bedrock
+        """`upstreams` are the Plan and Bedrock. `reserve(call)` is asked before each paid attempt; see `Spending.reserve`."""
+        self._plan, self._bedrock = upstreams
         self._circuits = circuits
         self._catalogue = catalogue
         self._clock = clock
+        self._reserve = reserve
 
     def open(self, call: Call) -> Opened:
         """An answer, whatever happens: an error of ours is a Reply too. The caller closes `reply.body`."""
@@ -141,6 +157,8 @@ class Gateway:
 
     def _without_bedrock(self, call: Call, opened: Opened, refusal: UpstreamError | None, failed: UpstreamError) -> None:
         """The Plan's own answer, given already or asked for now; before we make one, a Bedrock that was only skipped."""
+        if failed.fault is Fault.BUDGET_SPENT:
+            opened.fallback = failed.fault
         if _is_the_clients_own(failed):
             _close_answer(refusal)
             opened.reply = self._own_or_ours(failed, call, opened)
@@ -172,7 +190,7 @@ class Gateway:
         try:
             if began >= call.commit_by:
                 raise UpstreamError(_TOO_LATE[provider.name], "no time is left")
-            reply = provider.open(call, insist=insist)
+            reply = self._paid(provider, call, opened, insist) if provider.metered else provider.open(call, insist=insist)
         except UpstreamError as error:
             detail = f" {error.detail}" if error.detail else ""
             opened.outcome.trace.extend(error.notes)
@@ -182,6 +200,17 @@ class Gateway:
             opened.outcome.upstream_wait += self._clock() - began
         opened.outcome.trace.extend(reply.notes)
         opened.outcome.trace.append(f"{provider.name}:{reply.status}")
+        return reply
+
+    def _paid(self, provider: Provider, call: Call, opened: Opened, insist: bool) -> Reply:
+        """The operator pays: what it may cost is reserved until the answer's end, or until there is none."""
+        reservation = self._reserve(call)
+        try:
+            reply = provider.open(call, insist=insist)
+        except BaseException:
+            reservation.release()
+            raise
+        opened.reservation = reservation
         return reply
 
     def _own_or_ours(self, error: UpstreamError, call: Call, opened: Opened) -> Reply:

@@ -36,8 +36,7 @@ class LessonSharing:
     def exchange(self) -> None:
         """What was found out here goes out before what all know comes in."""
         self.publish()
-        if self._stale:
-            self.absorb()
+        self.absorb()
 
     def publish(self) -> None:
         """Write what waits; the rest waits on when the database is away."""
@@ -49,6 +48,11 @@ class LessonSharing:
                 self._book.shared(batch)
 
     def absorb(self) -> None:
+        """Take over what all workers know, if anybody wrote."""
+        if self._stale:
+            self.read_again()
+
+    def read_again(self) -> None:
         """Take over what all workers know."""
         self._stale = False
         now = _time(self._book.now())

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from operator import attrgetter
+from zoneinfo import ZoneInfo
 
 from core.db import Database
 from core.log import AccessLog, redact
@@ -54,7 +55,7 @@ class Recorder:
         self._prices = prices
         self._access_log = access_log
         self._clock, self._wall = clocks
-        self._flusher = Flusher(spool, database, settings.flush_interval_s, self._clock)
+        self._flusher = Flusher(spool, database, settings.flush_interval_s, self._clock, ZoneInfo(settings.budget_timezone))
         self._unrecorded = 0
 
     @property
@@ -64,6 +65,10 @@ class Recorder:
 
     def listen(self, listener: Listener) -> None:
         self._flusher.listeners.append(listener)
+
+    @property
+    def prices(self) -> PriceList:
+        return self._prices
 
     def use_prices(self, prices: PriceList) -> None:
         """Requests that finish from now on cost what this list says."""

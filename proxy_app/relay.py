@@ -125,6 +125,8 @@ class Relay:
             outcome.fault = fault
         self._settle(fault)
         self._recorder.finish(self._call, outcome)
+        if self._opened.reservation is not None:  # what it cost is counted by now
+            self._opened.reservation.release()
 
     def _confidence(self, fault: Fault | None) -> Confidence:
         """Partial as soon as something was cut, also before the answer began: the upstream may have been at work."""

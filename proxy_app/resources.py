@@ -15,6 +15,7 @@ import orjson
 
 from proxy_app.call import Call, Endpoint, Headers, Outcome, Reply
 from proxy_app.errors import Refused, error_reply
+from proxy_app.faults import Fault
 from proxy_app.gateway import Opened
 from proxy_app.inbound import Arrival, Inbound
 from proxy_app.rate_limit import RateLimits
@@ -134,7 +135,7 @@ def reply_headers(reply: Reply, request_id: str, fallback: str | None) -> Header
     own = [("x-proxy-request-id", request_id)]
     if reply.provider is not None:
         own.append(("x-proxy-provider", reply.provider.value))
-        if reply.provider == "bedrock" and fallback is not None:
+        if fallback is not None and (reply.provider == "bedrock" or fallback == Fault.BUDGET_SPENT):
             own.append(("x-proxy-fallback", str(fallback)))
     return (*reply.headers, *own)
 

@@ -22,8 +22,10 @@ from proxy_app.directory import Directory
 from proxy_app.hangup import LiveCalls
 from proxy_app.http_pool import HttpPool
 from proxy_app.lesson_sharing import LessonSharing
+from proxy_app.plan_watch import PlanWatch
 from proxy_app.readiness import Readiness
 from proxy_app.recorder import Recorder
+from proxy_app.spending import Spending
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,14 @@ class Beside(Protocol):
     def stop(self) -> None: ...
 
 
+class Shared(Protocol):
+    """What workers tell each other. Neither method may raise for a database that is away."""
+
+    def publish(self) -> object: ...
+
+    def absorb(self) -> object: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a service keeps running."""
@@ -48,6 +58,8 @@ class Parts:
     directory: Directory
     sharing: CircuitSharing
     learning: LessonSharing
+    windows: PlanWatch
+    spending: Spending
     recorder: Recorder
     live: LiveCalls
     pool: HttpPool
@@ -56,6 +68,7 @@ class Parts:
     readiness: Readiness
     heartbeat: Heartbeat
     housekeeper: Housekeeper
+    reprice: Callable[[], None]
     close_admin: Callable[[], None]
     unreadable: Callable[[int, str], tuple[str, Headers, bytes]]
     beside: tuple[Beside, ...] = ()
@@ -84,8 +97,9 @@ class Service:
         parts.housekeeper.start()
         for each in parts.beside:
             each.start()
-        spawn(lambda: self._share(self._share_circuits))
-        spawn(lambda: self._share(self._parts.learning.exchange))
+        spawn(lambda: self._share(self._tick_s, parts.sharing, parts.windows))
+        spawn(lambda: self._share(self._tick_s, parts.learning))
+        spawn(lambda: self._share(self._tick_s / 2, parts.spending))  # so that all know within a tick what one has reserved
         spawn(lambda: self._watch(is_alive))
 
     def unreadable(self, status: int, reason: str) -> tuple[str, Headers, bytes]:
@@ -97,25 +111,24 @@ class Service:
         self._parts.readiness.started()
         if kind == "grants":
             self._parts.directory.refresh()
-        if kind == "repairs":
+        elif kind == "repairs":
             self._parts.learning.changed()
+        elif kind == "prices":
+            self._parts.reprice()
 
-    def _share(self, exchange: Callable[[], None]) -> None:
-        """At once and then with every tick, in a greenlet of its own, and never gives up.
+    def _share(self, period_s: float, *all_shared: Shared) -> None:
+        """What changed here goes out before what changed elsewhere comes in; one greenlet does both, and never gives up.
 
         The first look is at once: a worker that starts must not ask what its predecessor knew to be exhausted.
         """
         while not self._closing:
-            try:
-                exchange()
-            except Exception:
-                log.exception("this worker could not exchange with the others")
-            sleep(self._tick_s)
-
-    def _share_circuits(self) -> None:
-        """What changed here goes out before what changed elsewhere comes in."""
-        self._parts.sharing.publish()
-        self._parts.sharing.absorb()
+            for shared in all_shared:
+                try:
+                    shared.publish()
+                    shared.absorb()
+                except Exception:
+                    log.exception("a worker could not share what it knows")
+            sleep(period_s)
 
     def _watch(self, is_alive: Callable[[], bool]) -> None:
         while is_alive():
@@ -153,8 +166,8 @@ class Service:
             left_s -= _WATCH_S / 10
 
     def _publish(self) -> None:
-        for publish in (self._parts.sharing.publish, self._parts.learning.publish):
+        for shared in (self._parts.sharing, self._parts.windows, self._parts.learning):
             try:
-                publish()
+                shared.publish()
             except Exception:
-                log.exception("this worker could not exchange with the others")
+                log.exception("a worker could not share what it knows")

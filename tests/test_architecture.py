@@ -49,9 +49,11 @@ LAYERS = (
     ("app",),
     ("resources",),
     ("relay", "side_calls", "inbound", "readiness"),
-    ("gateway", "recorder"),
+    ("gateway", "recorder", "paid_attempt"),
     ("flusher",),
     ("providers",),
+    ("spending", "plan_watch"),
+    ("budget_warnings", "likely_cost"),
     (
         "circuits",
         "circuit_*",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from core.types import ProviderName
 from proxy_app import headers as header_rules
 from proxy_app.bedrock.repair import serialise, strip_thinking
-from proxy_app.call import Asked, BytesBody, Call, Endpoint, Reply, StreamBroken
+from proxy_app.call import Asked, BytesBody, Call, Endpoint, Headers, Reply, StreamBroken
 from proxy_app.faults import Fault, UpstreamError
 from proxy_app.http_pool import HttpPool
 from proxy_app.providers.plan_answers import Verdict, error_type_of, fault_of_error_event, judge, names_thinking
@@ -23,6 +23,8 @@ from proxy_app.upstream_socket import Expired, Severed
 _ERROR_BODY_BYTES = 4 * 1024 * 1024
 _ERROR_BODY_S = 10.0
 _AFTER_ERROR_S = 1.0  # an error event is the last of its stream; what may follow is not worth a longer wait
+Observer = Callable[[str, Headers], None]
+
 _SMALL = (Endpoint.COUNT_TOKENS, Endpoint.MODELS)
 
 
@@ -37,17 +39,24 @@ class PlanLimits:
     patience_s: float
 
 
+def _nobody(access_key_id: str, headers: Headers) -> None:
+    """Nobody wants to know."""
+
+
 class PlanProvider:
-    """See `proxy_app.providers.Provider`."""
+    """See `proxy_app.providers.Provider`. `observe` hears of every answer's headers; it must neither block nor raise."""
 
     name = ProviderName.PLAN
     metered = False
 
-    def __init__(self, pool: HttpPool, url: str, limits: PlanLimits, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, pool: HttpPool, url: str, limits: PlanLimits, clock: Callable[[], float], observe: Observer = _nobody
+    ) -> None:
         self._pool = pool
         self._origin = Origin.of(url)
         self._limits = limits
         self._clock = clock
+        self._observe = observe
 
     def serves(self, call: Call) -> bool:
         return True
@@ -84,6 +93,7 @@ class PlanProvider:
         deadline = self._deadline(call)
         try:
             answer = self._pool.send(request, call.lifeline, deadline)
+            self._observe(call.grant.access_key_id, answer.headers)
             return self._committed(call, answer, deadline)
         except Expired:
             raise UpstreamError(Fault.PLAN_TIMEOUT, "no first byte in time") from None

@@ -49,14 +49,18 @@ class Stack:
         return self.product.url
 
     def developer(
-        self, strategy: str = "plan_first", bedrock: str = "bedrock-sandbox", expires_at: datetime | None = None
+        self,
+        strategy: str = "plan_first",
+        bedrock: str = "bedrock-sandbox",
+        expires_at: datetime | None = None,
+        budget_micros: int | None = None,
     ) -> Developer:
         """A new user with an access key and, unless `bedrock` is empty, a Bedrock key of that secret."""
         local, now, limits = ensure_local(self.settings), datetime.now(UTC), access.Limits(max_users=1000, max_keys_per_user=10)
 
         def add(connection: Any) -> tuple[users.User, access_keys.IssuedKey]:
             user = users.add_user(connection, f"user-{uuid4().hex[:12]}", Strategy(strategy), limits, now)
-            options = access_keys.KeyOptions(expires_at=expires_at)
+            options = access_keys.KeyOptions(expires_at=expires_at, monthly_budget_micros=budget_micros)
             return user, access_keys.issue_key(connection, user, local.server_secret, limits, now, options)
 
         user, issued = self.database.run(add)

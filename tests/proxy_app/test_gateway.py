@@ -68,7 +68,7 @@ class World:
     def __post_init__(self) -> None:
         clock = lambda: self.now  # noqa: E731
         self.circuits = Circuits(clock=clock, wall=clock, digest_key=b"digest")
-        self.gateway = Gateway(self.plan, self.bedrock, self.circuits, CATALOGUE, clock)
+        self.gateway = Gateway((self.plan, self.bedrock), self.circuits, CATALOGUE, clock)
 
     def open(self, **changes: Any) -> Opened:
         return self.gateway.open(call(**changes))

@@ -174,7 +174,7 @@ def test_what_waits_is_not_lost_by_what_comes_in(world: World) -> None:
     second.book.note(HERE, [named("y")])
     first.book.note(HERE, [named("x")])
     first.tick()
-    second.sharing.absorb()
+    second.sharing.read_again()
     assert second.refused() == {"x", "y"}
 
 

@@ -60,7 +60,9 @@ def service_of(diary: Diary, drain_s: float = 0.05) -> Service:
     parts = Parts(
         directory=diary.part("directory", "refresh"),
         sharing=diary.part("sharing", "publish", "absorb"),
-        learning=diary.part("learning", "publish", "exchange", "changed"),
+        learning=diary.part("learning", "publish", "absorb", "changed"),
+        spending=diary.part("spending", "publish", "absorb"),
+        windows=diary.part("windows", "publish", "absorb"),
         recorder=diary.part("recorder", "start", "close"),
         live=cast(Any, Live(diary)),
         pool=diary.part("pool", "close"),
@@ -69,6 +71,7 @@ def service_of(diary: Diary, drain_s: float = 0.05) -> Service:
         readiness=diary.part("readiness", "started", "draining"),
         heartbeat=diary.part("heartbeat", "start", "stop"),
         housekeeper=diary.part("housekeeper", "start", "stop"),
+        reprice=diary.note("reprice"),
         close_admin=diary.note("admin.close"),
         unreadable=diary.note("unreadable"),
         beside=(diary.part("beside", "start", "stop"),),
@@ -82,7 +85,7 @@ def test_building_it_starts_nothing() -> None:
     assert diary.lines == []
 
 
-def test_it_is_ready_once_the_database_was_seen_and_a_change_of_keys_reaches_the_directory() -> None:
+def test_it_is_ready_once_the_database_was_seen_and_what_changed_reaches_whom_it_concerns() -> None:
     diary = Diary()
     service_of(diary).start(is_alive=lambda: True)
     assert "readiness.started" not in diary.lines
@@ -91,6 +94,9 @@ def test_it_is_ready_once_the_database_was_seen_and_a_change_of_keys_reaches_the
     assert "directory.refresh" not in diary.lines
     diary.listener("grants")
     assert "directory.refresh" in diary.lines
+    assert "reprice" not in diary.lines
+    diary.listener("prices")
+    assert "reprice" in diary.lines
 
 
 def test_a_worker_that_is_to_end_says_so_then_drains_then_lets_go(monkeypatch: pytest.MonkeyPatch) -> None:

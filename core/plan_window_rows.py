@@ -1,0 +1,76 @@
+"""The tables `plan_windows` (as last seen, a row a key and window) and `plan_window_history` (a row a quarter of an hour).
+
+Functions on a Connection. Knows rows, not headers. Invariant: rows of one call are written in the order of their keys, so
+that workers cannot deadlock; two workers that saw the same key within a second may write in either order, which the next
+answer mends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from core.db import upsert
+from core.models import plan_window_history, plan_windows
+from core.plan_windows import PlanWindow, PlanWindows
+
+HISTORY_STEP = timedelta(minutes=15)
+_WHOLE = ""  # the row that says what holds for all windows
+_MOST_ROWS = 5000
+
+
+def write_windows(connection: Connection, seen: Mapping[str, PlanWindows]) -> None:
+    """`seen` by access key id. A window that is no longer mentioned keeps its row; its `seen_at` tells its age."""
+    rows = [row for access_key_id in sorted(seen) for row in _rows(access_key_id, seen[access_key_id])]
+    upsert(connection, plan_windows, rows, ["access_key_id", "window"])
+    points = [_point(row) for row in rows if row["window"] != _WHOLE and row["utilization"] is not None]
+    upsert(connection, plan_window_history, points, ["access_key_id", "window", "at"])
+
+
+def windows_since(connection: Connection, moment: datetime) -> dict[str, PlanWindows]:
+    """By access key id, what was seen at that moment or later; of very many, the latest."""
+    changed = select(plan_windows.c.access_key_id).where(plan_windows.c.window == _WHOLE, plan_windows.c.seen_at >= moment)
+    changed = changed.order_by(plan_windows.c.seen_at.desc()).limit(_MOST_ROWS)
+    found: dict[str, list[Row[Any]]] = {}
+    for row in connection.execute(select(plan_windows).where(plan_windows.c.access_key_id.in_(changed))):
+        found.setdefault(row.access_key_id, []).append(row)
+    return {access_key_id: windows for access_key_id, rows in found.items() if (windows := _windows(rows)) is not None}
+
+
+def history(connection: Connection, access_key_id: str, since: datetime) -> list[tuple[datetime, str, float]]:
+    """(quarter of an hour, window, the last share seen in it), oldest first: what a chart is drawn from."""
+    table = plan_window_history.c
+    query = select(table.at, table.window, table.utilization).where(table.access_key_id == access_key_id, table.at >= since)
+    return [(row.at, row.window, row.utilization) for row in connection.execute(query.order_by(table.at, table.window))]
+
+
+def _rows(access_key_id: str, seen: PlanWindows) -> Sequence[dict[str, Any]]:
+    shared = {"access_key_id": access_key_id, "seen_at": datetime.fromtimestamp(seen.seen_at, UTC)}
+    whole = {"window": _WHOLE, "status": seen.status, "claim": seen.claim, "in_use": seen.overage_in_use}
+    rows = [{**shared, **whole, "utilization": None, "resets_at": None}]
+    for window in seen.windows:
+        resets_at = None if window.resets_at is None else datetime.fromtimestamp(window.resets_at, UTC)
+        said = {"window": window.name, "status": window.status, "claim": "", "in_use": False}
+        rows.append({**shared, **said, "utilization": window.utilization, "resets_at": resets_at})
+    return rows
+
+
+def _point(row: Mapping[str, Any]) -> dict[str, Any]:
+    step_s = HISTORY_STEP.total_seconds()
+    at = datetime.fromtimestamp(row["seen_at"].timestamp() // step_s * step_s, UTC)
+    return {"access_key_id": row["access_key_id"], "window": row["window"], "at": at, "utilization": row["utilization"]}
+
+
+def _windows(rows: Sequence[Row[Any]]) -> PlanWindows | None:
+    whole = next((row for row in rows if row.window == _WHOLE), None)
+    if whole is None:
+        return None
+    windows = (
+        PlanWindow(row.window, row.status, row.utilization, None if row.resets_at is None else row.resets_at.timestamp())
+        for row in sorted(rows, key=lambda row: row.window)
+        if row.window != _WHOLE and row.seen_at == whole.seen_at
+    )
+    return PlanWindows(whole.seen_at.timestamp(), whole.status, whole.claim, whole.in_use, tuple(windows))

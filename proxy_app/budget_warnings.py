@@ -1,0 +1,51 @@
+"""The warnings that a budget is nearly used up, and that it is: a log line each, once in a month over all workers.
+
+Knows what is used and of what, not where that comes from. Invariant: who warns has written down first that the warning is given.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+from core.budget import WARN_AT, percent_used
+from core.db import Database
+from core.spend_rows import first_warning
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetUse:
+    """`access_key_id` is empty for the budget of a user."""
+
+    month: str
+    user_id: str
+    access_key_id: str
+    spent_micros: int
+    budget_micros: int
+
+
+class BudgetWarnings:
+    """One a worker."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._given: set[tuple[str, str, int]] = set()
+
+    def heed(self, use: BudgetUse, now: datetime) -> None:
+        """Warn if that is due. Raises DatabaseAway, and then warns the next time."""
+        used = percent_used(use.spent_micros, use.budget_micros)
+        for percent in WARN_AT:
+            warning = (use.month, use.access_key_id or use.user_id, percent)
+            if used >= percent and warning not in self._given:
+                self._give(use, warning, now)
+
+    def _give(self, use: BudgetUse, warning: tuple[str, str, int], now: datetime) -> None:
+        month, holder, percent = warning
+        is_first = self._database.run(lambda connection: first_warning(connection, month, holder, percent, now))
+        self._given = {given for given in self._given if given[0] == month} | {warning}
+        if is_first:
+            context = {"user_id": use.user_id, "access_key_id": use.access_key_id, "percent": percent, "month": month}
+            log.warning("a Bedrock budget is used to %d %%", percent, extra={"context": context})

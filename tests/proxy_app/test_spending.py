@@ -1,0 +1,220 @@
+"""Budgets over several workers and one ledger: nothing is spent twice, nothing is counted in neither place."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from core.db import Database
+from core.ledger import write_batch
+from core.record import RequestRecord
+from core.types import Grant, Strategy
+from proxy_app.faults import Fault, UpstreamError
+from proxy_app.spending import Reservation, Spending, SpendingRules
+from tests.proxy_app.test_circuit_sharing import Fickle
+
+NOON = datetime(2026, 11, 15, 12, tzinfo=UTC).timestamp()
+DOLLAR = 1_000_000
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def grant(user: int | None = 10 * DOLLAR, key: int | None = None, key_id: str = "key_1") -> Grant:
+    return Grant("usr_1", key_id, Strategy.PLAN_FIRST, user_budget_micros=user, key_budget_micros=key)
+
+
+@dataclass
+class World:
+    database: Fickle
+    now: float = NOON
+    zone: ZoneInfo = BERLIN
+    workers: int = 0
+    requests: int = field(default=0)
+
+    def worker(self) -> Spending:
+        self.workers += 1
+        rules = SpendingRules(self.zone, 2 * DOLLAR)
+        return Spending(self.database, f"wrk_{self.workers}", rules, (lambda: self.now, lambda: self.now))
+
+    def record(self, micros: int, key_id: str = "key_1", at: float | None = None) -> RequestRecord:
+        self.requests += 1
+        began = self.now if at is None else at
+        ids = (f"req_{self.requests}", began, "usr_1", key_id)
+        return RequestRecord(*ids, provider="bedrock", model_asked="m", status=200, cost_micros=micros)
+
+    def flush(self, *records: RequestRecord) -> None:
+        self.database.run(lambda c: write_batch(c, records, self.zone))
+
+    def spend(self, micros: int, **more: object) -> None:
+        """By somebody, some time ago."""
+        self.flush(self.record(micros, **more))  # type: ignore[arg-type]
+
+    def tick(self, *workers: Spending) -> None:
+        self.now += 1
+        for worker in workers:
+            worker.publish()
+        for worker in workers:
+            worker.absorb()
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return World(Fickle(database))
+
+
+def costs(micros: int) -> Callable[[], int]:
+    return lambda: micros
+
+
+def refusal(worker: Spending, who: Grant, micros: int) -> UpstreamError:
+    with pytest.raises(UpstreamError) as refused:
+        worker.reserve(who, costs(micros))
+    assert refused.value.fault is Fault.BUDGET_SPENT
+    return refused.value
+
+
+def test_who_has_no_budget_is_never_asked_for_an_estimate(world: World) -> None:
+    reservation = world.worker().reserve(grant(None, None), _unasked)
+    assert reservation.micros == 0
+
+
+def _unasked() -> int:
+    raise AssertionError("nobody needs to know")
+
+
+def test_what_the_ledger_says_counts(world: World) -> None:
+    world.spend(9 * DOLLAR)
+    worker = world.worker()
+    worker.reserve(grant(), costs(DOLLAR)).release()
+    assert refusal(worker, grant(), DOLLAR + 1).wire == (402, "billing_error")
+
+
+def test_two_requests_cannot_reserve_the_same_rest(world: World) -> None:
+    worker = world.worker()
+    first = worker.reserve(grant(), costs(6 * DOLLAR))
+    refusal(worker, grant(), 6 * DOLLAR)
+    first.release()
+    first.release()
+    worker.reserve(grant(), costs(6 * DOLLAR))
+
+
+def test_a_request_that_is_over_counts_with_what_it_cost_at_once(world: World) -> None:
+    worker = world.worker()
+    reservation = worker.reserve(grant(), costs(2 * DOLLAR))
+    worker.finished(world.record(9 * DOLLAR))
+    reservation.release()
+    refusal(worker, grant(), 2 * DOLLAR)
+    assert worker.spent_micros("usr_1") == 9 * DOLLAR
+
+
+def test_between_the_flush_and_the_next_look_at_the_ledger_it_counts_once(world: World) -> None:
+    worker = world.worker()
+    worker.reserve(grant(), costs(1)).release()
+    record = world.record(4 * DOLLAR)
+    worker.finished(record)
+    world.flush(record)
+    worker.flushed([record])
+    before = worker.spent_micros("usr_1")
+    world.tick(worker)
+    assert (before, worker.spent_micros("usr_1")) == (4 * DOLLAR, 4 * DOLLAR)
+
+
+def test_the_other_workers_reservations_count_from_the_next_tick_on(world: World) -> None:
+    one, other = world.worker(), world.worker()
+    held = one.reserve(grant(), costs(7 * DOLLAR))
+    other.reserve(grant(), costs(1)).release()
+    world.tick(one, other)
+    refusal(other, grant(), 4 * DOLLAR)
+    held.release()
+    world.tick(one, other)
+    other.reserve(grant(), costs(4 * DOLLAR))
+
+
+def test_what_a_dead_worker_had_reserved_is_free_again(world: World) -> None:
+    dead, other = world.worker(), world.worker()
+    dead.reserve(grant(), costs(9 * DOLLAR))
+    other.reserve(grant(), costs(1)).release()
+    world.tick(dead, other)
+    refusal(other, grant(), 2 * DOLLAR)
+    world.now += 16
+    world.tick(other)
+    assert isinstance(other.reserve(grant(), costs(9 * DOLLAR)), Reservation)
+
+
+def test_a_user_and_a_key_have_budgets_of_their_own(world: World) -> None:
+    worker, small = world.worker(), grant(10 * DOLLAR, 2 * DOLLAR)
+    world.spend(DOLLAR)
+    assert "of this access key" in str(refusal(worker, small, DOLLAR + 1))
+    worker.reserve(small, costs(DOLLAR)).release()
+    world.spend(8 * DOLLAR, key_id="key_2")
+    world.tick(worker)
+    assert "of its user" in str(refusal(worker, small, DOLLAR + 1))
+
+
+def test_the_message_has_the_amount_and_the_day_over_there(world: World) -> None:
+    world.spend(9_990_000)
+    words = str(refusal(world.worker(), grant(), DOLLAR))
+    assert "$9.99 of $10.00" in words
+    assert "anew on 2026-12-01 (Europe/Berlin)" in words
+
+
+def test_last_months_spend_is_no_matter_any_more(world: World) -> None:
+    world.spend(10 * DOLLAR)
+    worker = world.worker()
+    refusal(worker, grant(), 1)
+    world.now = datetime(2026, 11, 30, 23, tzinfo=UTC).timestamp()  # midnight in Berlin
+    worker.reserve(grant(), costs(10 * DOLLAR))
+
+
+def test_a_request_belongs_to_the_month_in_which_it_began(world: World) -> None:
+    midnight = datetime(2026, 10, 31, 23, tzinfo=UTC).timestamp()
+    world.spend(3 * DOLLAR, at=midnight - 1)
+    world.spend(4 * DOLLAR, at=midnight)
+    worker = world.worker()
+    worker.reserve(grant(), costs(1)).release()
+    assert worker.spent_micros("usr_1") == 4 * DOLLAR
+
+
+def test_a_record_that_comes_twice_is_spent_once(world: World) -> None:
+    record = world.record(4 * DOLLAR)
+    world.flush(record)
+    world.flush(record)
+    worker = world.worker()
+    worker.reserve(grant(), costs(1)).release()
+    assert worker.spent_micros("usr_1") == 4 * DOLLAR
+
+
+def test_of_a_key_that_finished_some_twice_the_mean_is_reserved(world: World) -> None:
+    worker = world.worker()
+    for _ in range(5):
+        worker.finished(world.record(100_000))
+    assert worker.reserve(grant(), _unasked).micros == 200_000
+
+
+def test_with_the_database_away_an_allowance_may_be_spent_and_no_more(world: World) -> None:
+    worker = world.worker()
+    worker.reserve(grant(100 * DOLLAR), costs(1)).release()
+    world.database.away = True
+    world.now += 11
+    reservation = worker.reserve(grant(100 * DOLLAR), costs(DOLLAR))
+    worker.finished(world.record(DOLLAR + 500_000))
+    reservation.release()
+    assert "cannot be looked up" in str(refusal(worker, grant(100 * DOLLAR), DOLLAR))
+    world.database.away = False
+    world.tick(worker)
+    worker.reserve(grant(100 * DOLLAR), costs(DOLLAR))
+
+
+def test_each_warning_is_given_once_over_all_workers(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    one, other = world.worker(), world.worker()
+    for worker in (one, other):
+        worker.reserve(grant(), costs(1)).release()
+    world.spend(8 * DOLLAR)
+    with caplog.at_level(logging.WARNING):
+        world.tick(one, other)
+        world.tick(one, other)
+    assert [record.getMessage() for record in caplog.records] == ["a Bedrock budget is used to 80 %"]
