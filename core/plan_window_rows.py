@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from core.db import upsert
-from core.models import plan_window_history, plan_windows
 from core.plan_windows import PlanWindow, PlanWindows
+from core.spend_models import plan_window_history, plan_windows
 
 HISTORY_STEP = timedelta(minutes=15)
 _WHOLE = ""  # the row that says what holds for all windows

@@ -21,9 +21,9 @@ from sqlalchemy import Connection, delete, select
 from core.access import Invalid, NotFound
 from core.db import upsert
 from core.ids import new_id
-from core.models import prices
 from core.pricing import Price, PriceList, load_prices, price_from
 from core.revision import bump
+from core.spend_models import prices
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from core.budget import month_name
 from core.db import insert_new, upsert
-from core.models import budget_warnings, spend_monthly, spend_pending
+from core.spend_models import budget_warnings, spend_monthly, spend_pending
 from core.types import ProviderName
 
 SILENT_AFTER = timedelta(seconds=15)

@@ -10,8 +10,8 @@ from alembic import context
 from sqlalchemy import Connection
 
 from core.db import open_database
-from core.models import metadata
 from core.settings import load_settings
+from core.spend_models import metadata  # which knows the tables of core.models, too
 
 
 def run(connection: Connection) -> None:

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from core.db import MIGRATIONS, Database, migrate, open_database, schema_is_current
-from core.models import access_keys, metadata
+from core.models import access_keys
 from core.settings import Settings
+from core.spend_models import metadata  # all tables
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from core import models, price_rows
+from core import price_rows, spend_models
 from core.access import Invalid, NotFound
 from core.db import Database
 from core.price_rows import StoredPrice, prices_in_force
@@ -91,7 +91,11 @@ def test_what_is_no_price_is_refused_and_nothing_changes(database: Database, wro
 def test_a_row_that_cannot_be_read_does_not_take_the_others_with_it(database: Database) -> None:
     put(database, price())
     damaged = put(database, price("claude-sonnet-5-5"))
-    spoil = update(models.prices).where(models.prices.c.id == damaged.id).values(document='{"model": "claude-sonnet-5-5"}')
+    spoil = (
+        update(spend_models.prices)
+        .where(spend_models.prices.c.id == damaged.id)
+        .values(document='{"model": "claude-sonnet-5-5"}')
+    )
     database.run(lambda c: c.execute(spoil))
     assert cost_of_an_output_token(database) == 7
     assert cost_of_an_output_token(database, model="claude-sonnet-5-5") == 10

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from core.models import requests, spend_monthly
+from core.models import requests
+from core.spend_models import spend_monthly
 from tests.live.asking import ask
 from tests.live.leaver import eventually
 
