@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from admin_app.cli_desk import Answer, Desk, Words
+from admin_app.cli_values import moment
 from admin_app.exports import plain_cell
 from core.db import take_time
 from core.ledger import SUMMED
@@ -49,8 +50,8 @@ def add_words(nouns: Words) -> None:
 
 
 def _add_range(parser: ArgumentParser) -> None:
-    parser.add_argument("--from", dest="since", type=_moment, metavar="TIME", help="2026-01-31 or 2026-01-31T12:00")
-    parser.add_argument("--to", dest="until", type=_moment, metavar="TIME", help="the first moment that is not meant")
+    parser.add_argument("--from", dest="since", type=moment, metavar="TIME", help="2026-01-31 or 2026-01-31T12:00")
+    parser.add_argument("--to", dest="until", type=moment, metavar="TIME", help="the first moment that is not meant")
 
 
 def _import(desk: Desk, arguments: Namespace) -> Answer:
@@ -147,14 +148,6 @@ def _purge(desk: Desk, arguments: Namespace) -> Answer:
     days = arguments.days or desk.settings.retention_days
     purged = purge(desk.database, days, desk.now(), time.sleep)
     return Answer({"purged": purged, "days": days}, f"Deleted {purged} request records older than {days} days.")
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError("must be like 2026-01-31 or 2026-01-31T12:00") from None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _groups(text: str) -> tuple[str, ...]:

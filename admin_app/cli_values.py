@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -48,6 +49,15 @@ def seconds(text: str) -> float:
     if not 0 <= number <= 86_400:
         raise ArgumentTypeError("must be 0 to 86400 seconds")
     return number
+
+
+def moment(text: str) -> datetime:
+    """UTC unless it says otherwise."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError("must be like 2026-01-31 or 2026-01-31T12:00") from None
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def count(text: str) -> int:

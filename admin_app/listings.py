@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from admin_app.exports import Row, as_csv, as_table
 from core.access_keys import AccessKey
 from core.bedrock_keys import AttachedBedrockKey, expiry_warning
 from core.model_rows import ModelRow
+from core.price_rows import StoredPrice
+from core.pricing import Rates
 from core.repairs import RepairRow
 from core.users import User
 
@@ -48,6 +50,18 @@ _BEDROCK_KEY = (
 )  # fmt: skip
 
 
+_PRICE = (
+    "id",
+    "model",
+    "from",
+    "input",
+    "output",
+    "cache_write_5m",
+    "cache_write_1h",
+    "cache_read",
+    "geo_factor",
+    "us_gov_factor",
+)
 _REPAIR = ("id", "bedrock_key_id", "region", "model", "kind", "name", "standing", "learned_at", "expires_at")
 _MODEL = ("id", "model", "bedrock", "prefixes", "like", "context_window", "max_output", "bedrock_key_id", "created_at")
 
@@ -98,6 +112,16 @@ def of_repairs(repairs: Sequence[RepairRow]) -> Listing:
         for row in repairs
     ]  # fmt: skip
     return Listing(rows, _REPAIR, "Nothing was learned, or all of it has expired.")
+
+
+def of_prices(prices: Sequence[StoredPrice]) -> Listing:
+    rows = [
+        {"id": each.id, "model": each.price.model, "from": moment(datetime.fromtimestamp(each.price.since, UTC)),
+         **{name: str(getattr(each.price.rates, name)) for name in Rates.__slots__},
+         "geo_factor": str(each.price.geo_factor), "us_gov_factor": str(each.price.us_gov_factor)}
+        for each in prices
+    ]  # fmt: skip
+    return Listing(rows, _PRICE, "The shipped prices hold. Set one: python -m admin_app price set --help")
 
 
 def usd(micros: int | None) -> str | None:

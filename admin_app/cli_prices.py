@@ -1,0 +1,91 @@
+"""The command line's `price`: what administrators lay over the shipped prices. Knows words and answers; the rules are in core.
+
+Invariant: nothing that is recorded changes: a price holds for requests that begin at its moment or later and are not over yet.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError, Namespace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from admin_app import listings
+from admin_app.cli_desk import Answer, Desk, Words
+from admin_app.cli_values import moment
+from core import price_rows
+from core.pricing import Price, canonical_name, load_prices
+
+_WRITE_5M, _WRITE_1H, _READ = Decimal("1.25"), Decimal(2), Decimal("0.1")  # of the input's price, at every model but the newest
+
+
+def add_words(nouns: Words) -> None:
+    verbs = nouns.noun("price", "prices laid over the shipped ones, in dollars per million tokens")
+    put = verbs.verb("set", _set, "what a model costs from a moment on")
+    put.add_argument("model", metavar="MODEL")
+    put.add_argument("--input", required=True, type=_amount, metavar="USD")
+    put.add_argument("--output", required=True, type=_amount, metavar="USD")
+    put.add_argument("--cache-write-5m", type=_amount, metavar="USD", help="1.25 times the input's price, if left out")
+    put.add_argument("--cache-write-1h", type=_amount, metavar="USD", help="twice the input's price, if left out")
+    put.add_argument("--cache-read", type=_amount, metavar="USD", help="a tenth of the input's price, if left out")
+    put.add_argument("--geo-factor", type=_amount, metavar="FACTOR", help="for geographic profiles; as before, if left out")
+    put.add_argument("--us-gov-factor", type=_amount, metavar="FACTOR", help="as before, if left out")
+    put.add_argument("--from", dest="since", type=moment, metavar="TIME", help="2027-01-31 or 2027-01-31T12:00, UTC (now)")
+    verbs.verb("list", _list, "what was set")
+    verbs.verb("remove", _remove, "what held before holds again").add_argument("id", metavar="ID")
+
+
+def _set(desk: Desk, arguments: Namespace) -> Answer:
+    since = arguments.since or desk.now()
+    before = load_prices().listed(arguments.model, since.timestamp())
+    row = _row(arguments, before, since)
+    stored = desk.database.run(lambda connection: price_rows.set_price(connection, row, desk.now()))
+    text = f"Set {stored.id}: {stored.price.model} from {listings.moment(since)} on, within seconds in every worker."
+    return Answer({"id": stored.id, "model": stored.price.model}, text)
+
+
+def _row(arguments: Namespace, before: Price | None, since: datetime) -> dict[str, Any]:
+    """In the shape of `data/prices.json`."""
+    rates = {
+        "input": arguments.input,
+        "output": arguments.output,
+        "cache_write_5m": _or(arguments.cache_write_5m, arguments.input * _WRITE_5M),
+        "cache_write_1h": _or(arguments.cache_write_1h, arguments.input * _WRITE_1H),
+        "cache_read": _or(arguments.cache_read, arguments.input * _READ),
+    }
+    factors = {
+        "geo": _or(arguments.geo_factor, before.geo_factor if before else Decimal(1)),
+        "us-gov": _or(arguments.us_gov_factor, before.us_gov_factor if before else Decimal(1)),
+    }
+    model = before.model if before else canonical_name(arguments.model)
+    texts = {name: str(rate) for name, rate in rates.items()}
+    return {
+        "model": model,
+        "from": since.isoformat(),
+        "rates": texts,
+        "factors": {name: str(each) for name, each in factors.items()},
+    }
+
+
+def _list(desk: Desk, _: Namespace) -> Answer:
+    listing = listings.of_prices(desk.database.read(price_rows.list_prices))
+    return Answer(listing.rows, listing.table)
+
+
+def _remove(desk: Desk, arguments: Namespace) -> Answer:
+    desk.database.run(lambda connection: price_rows.remove_price(connection, arguments.id))
+    return Answer({"id": arguments.id, "removed": True}, f"Removed {arguments.id}.")
+
+
+def _or(given: Decimal | None, usual: Decimal) -> Decimal:
+    return usual if given is None else given
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        amount = Decimal(text)
+    except ArithmeticError:
+        raise ArgumentTypeError("must be a number") from None
+    if not amount.is_finite() or amount < 0:
+        raise ArgumentTypeError("must be a number, 0 or more")
+    return amount
