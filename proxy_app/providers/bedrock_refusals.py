@@ -6,8 +6,9 @@ takes a key out of use; one that is about a model says so of that model and leav
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 
 from proxy_app.bedrock.errors import BedrockFault, Kind
 
@@ -17,6 +18,16 @@ _NEXT_KEY = _NEXT_MODEL_ID | {
 }  # fmt: skip
 _ABOUT_A_MODEL = frozenset({Kind.NOT_ENTITLED, Kind.USE_CASE_FORM, Kind.DATA_RETENTION})
 LASTING = frozenset({Kind.INVALID_IDENTIFIER, Kind.ON_DEMAND, Kind.NOT_ENTITLED, Kind.AUTH})
+
+
+_WORDS: Mapping[Kind, str] = MappingProxyType(
+    {
+        Kind.AUTH: "AWS refused the key; `bedrock-key test` shows its words",
+        Kind.NOT_ENTITLED: "AWS denies the key this model; `bedrock-key test` shows its words",
+        Kind.USE_CASE_FORM: "Anthropic's use case form has not been filled in for this AWS account",
+        Kind.DATA_RETENTION: "this AWS account has not opted in to the data retention that the model asks for",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +44,17 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class KeyTrouble:
-    """What an administrator must mend. `unusable`: AWS refused the key itself, not one model. `detail` is AWS's own text."""
+    """What an administrator must mend. `unusable`: AWS refused the key itself, not one model."""
 
     key_id: str
     model_id: str
     kind: Kind
     unusable: bool
-    detail: str = field(repr=False)
 
     @property
     def reason(self) -> str:
-        """For people, who see it with the key."""
-        return self.detail if self.unusable else f"{self.model_id}: {self.detail[:200] or self.kind.value}"
+        """For people, who see it with the key. In our words: a text of AWS may repeat what was sent, and this is stored."""
+        return f"{self.model_id}: {_WORDS.get(self.kind, self.kind.value)}"
 
 
 KeyRefused = Callable[[KeyTrouble], None]
@@ -74,4 +84,4 @@ def trouble_of(key_id: str, refusals: Sequence[Refusal]) -> KeyTrouble | None:
     told = final if is_refused else next((each for each in reversed(refusals) if each.kind in _ABOUT_A_MODEL), None)
     if told is None:
         return None
-    return KeyTrouble(key_id, told.model_id, told.kind, is_refused, told.fault.detail)
+    return KeyTrouble(key_id, told.model_id, told.kind, is_refused)

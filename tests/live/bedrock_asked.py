@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
-from core import access, bedrock_keys
+from core import bedrock_keys, users
 from core.crypto import open_vault
 from core.local_files import ensure_local
 from core.types import Residency
@@ -21,7 +21,7 @@ def attach(stack: Any, developer: Any, secret: str, region: str = "us-east-1", r
         sealed = bedrock_keys.seal_bedrock_key(vault, new)
 
     def attached(connection: Any) -> None:
-        user = access.find_user(connection, developer.user_id)
+        user = users.find_user(connection, developer.user_id)
         bedrock_keys.attach_bedrock_key(connection, user, new, sealed, datetime.now(UTC))
 
     stack.database.run(attached)

@@ -133,7 +133,8 @@ def test_a_running_turn_that_lost_its_thought_is_served_without_thinking(session
     del session.history[-1]["content"][0]
     message = session.say(upstream)
     assert session.answers[-1] == (upstream, "end_turn")
-    assert (session.tries, message.content[0].type) == ([1, 2], "text")
+    tries = [1, 2] if upstream == PLAN else [1, 1]  # the repair for Bedrock sees it coming
+    assert (session.tries, message.content[0].type) == (tries, "text")
 
 
 @pytest.mark.parametrize("model", ["claude-opus-5-5", "claude-sonnet-5-5", "claude-fable-5-1"])

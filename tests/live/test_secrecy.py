@@ -318,7 +318,7 @@ def test_the_traffic_went_where_it_should(evidence: Evidence) -> None:
         "plan_auth",
         "stream_broken",
         "client_gone",
-        "bedrock_auth",
+        "bedrock_denied",
     } <= faults
     assert {status for _, _, status in outcomes} >= {200, 400, 401, 403, 404, 413, 429, 500, 529}
     assert {"plan", "bedrock"} <= {provider for provider, _, _ in outcomes}
