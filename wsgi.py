@@ -109,7 +109,9 @@ def create_app(settings: Settings | None = None) -> Service:
     proxy = ProxyApp(proxied, Ready(readiness), _new_request_id)
     heartbeat = Heartbeat(database, _worker(worker_id), partial(_load, readiness, circuits, live, recorder))
     reports = open_database(settings, pool_size=1)  # apart, so that a report cannot hold key look-ups up
-    admin = AdminApp(settings, local, reports, Surroundings(heartbeat.seen, _new_request_id, AccessLog(lines)))
+    probe = build_bedrock_probe(settings)
+    around = Surroundings(heartbeat.seen, _new_request_id, AccessLog(lines), vault, probe, known_models())
+    admin = AdminApp(settings, local, reports, around)
 
     parts = Parts(
         directory=directory,

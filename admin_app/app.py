@@ -12,23 +12,29 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import falcon
 
+from admin_app import user_pages
 from admin_app.claim import ROUTE as CLAIM_ROUTE
 from admin_app.claim import ClaimPage, Issuing
+from admin_app.front import Front
 from admin_app.gate import CLAIMS, Gate
+from admin_app.operation import BadFields, NotAllowed, NotConfirmed, Tools
 from admin_app.overview import Facts, OverviewPage
 from admin_app.owner import Owner
 from admin_app.pages import FixedFile, Pages
 from admin_app.session import Sessions
 from admin_app.sign_in import HOME, Doorkeeper, SignIn, SignOut
 from admin_app.throttle import Throttle
-from core.access import Limits
-from core.db import Database
+from core.access import Limits, NotFound, Refused
+from core.crypto import Vault
+from core.db import Database, DatabaseAway
 from core.heartbeat import WorkerSeen
 from core.local_files import LocalSecrets
 from core.log import AccessLog
+from core.ports import BedrockProbe
 from core.settings import Settings
 from core.version import VERSION
 
@@ -44,6 +50,9 @@ class Surroundings:
     this_worker: Callable[[], WorkerSeen]
     new_request_id: Callable[[], str]
     access_log: AccessLog
+    vault: Vault
+    probe: BedrockProbe
+    known_models: frozenset[str] = frozenset()
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
 
@@ -66,8 +75,11 @@ class AdminApp:
             f"{settings.environment}, {settings.base_url}", around.this_worker, lambda: _utc(around.wall()), around.clock
         )
         issuing = Issuing(secrets.server_secret, Limits.of(settings), settings.base_url, facts.now)
+        tools = Tools(settings, secrets.server_secret, around.vault, around.probe, around.known_models, around.this_worker)
+        front = Front(doorkeeper, self._pages, database, tools, facts.now)
         routes = {
-            HOME: OverviewPage(doorkeeper, self._pages, database, facts),
+            **user_pages.routes(front),
+            HOME: OverviewPage(front, database, facts),
             f"{HOME}/login": SignIn(doorkeeper, self._owner, Throttle(around.clock)),
             f"{HOME}/logout": SignOut(doorkeeper),
             CLAIM_ROUTE: ClaimPage(database, self._pages, issuing),
@@ -98,6 +110,8 @@ class AdminApp:
         for path, resource in routes.items():
             app.add_route(path, resource)
         app.add_error_handler(Exception, self._crashed)
+        app.add_error_handler(Refused, self._not_done)
+        app.add_error_handler(DatabaseAway, self._away)
         app.add_error_handler(falcon.HTTPError, self._refused)
         return app
 
@@ -106,6 +120,21 @@ class AdminApp:
         title = (error.title or "").removeprefix(f"{error.status_code} ")
         self._say(req, resp, str(error.status), (title, error.description or missing))
         resp.set_headers(dict(error.headers or {}))
+
+    def _not_done(self, req: falcon.Request, resp: falcon.Response, error: Refused, params: Any) -> None:
+        """Where a page does not show a refusal itself."""
+        if isinstance(error, NotConfirmed):
+            raise falcon.HTTPSeeOther(f"{HOME}/confirm?{urlencode({'next': req.relative_uri})}")
+        kinds = ((NotFound, falcon.HTTP_404), (NotAllowed, falcon.HTTP_403), (BadFields, falcon.HTTP_422))
+        status = next((status for kind, status in kinds if isinstance(error, kind)), falcon.HTTP_409)
+        text = str(error)
+        self._say(req, resp, status, ("Not done" if req.method == "POST" else "Not found", f"{text[:1].upper()}{text[1:]}."))
+
+    def _away(self, req: falcon.Request, resp: falcon.Response, error: DatabaseAway, params: Any) -> None:
+        log.warning("a page is without the database: %s", error, extra={"request_id": req.context.request_id})
+        text = "The database is away. Known access keys are still served. Please try again in a moment."
+        self._say(req, resp, falcon.HTTP_503, ("Not now", text))
+        resp.set_header("retry-after", "5")
 
     def _crashed(self, req: falcon.Request, resp: falcon.Response, error: Exception, params: Any) -> None:
         request_id = req.context.request_id

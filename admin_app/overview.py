@@ -15,8 +15,7 @@ from typing import Any
 
 import falcon
 
-from admin_app.pages import Pages
-from admin_app.sign_in import Doorkeeper
+from admin_app.front import Front
 from core.db import Database, DatabaseAway
 from core.heartbeat import WorkerSeen
 from core.reports import USERS_A_PAGE, Sums, overview
@@ -37,31 +36,25 @@ class Facts:
 
 
 class OverviewPage:
-    """`/admin`: the overview, or the sign-in form."""
+    """`/admin`."""
 
-    def __init__(self, doorkeeper: Doorkeeper, pages: Pages, database: Database, facts: Facts) -> None:
-        self._doorkeeper = doorkeeper
-        self._pages = pages
+    def __init__(self, front: Front, database: Database, facts: Facts) -> None:
+        self._front = front
         self._database = database
         self._facts = facts
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        session = self._doorkeeper.signed_in(req)
-        if session is None:
-            self._doorkeeper.show_form(req, resp)
-            return
+        self._front.enter(req, resp)
         values = self._values(req.get_param_as_int("page", default=1, min_value=1, max_value=_LAST_PAGE) or 1)
         if values["away"]:
             resp.status = falcon.HTTP_503
             resp.set_header("retry-after", "5")
-        token = self._doorkeeper.sessions.form_token(session)
-        resp.content_type = falcon.MEDIA_HTML
-        resp.text = self._pages.render("overview.html", session=session, token=token, **values)
+        self._front.show(req, resp, "overview.html", nav="dashboard", **values)
 
     def _values(self, page: int) -> dict[str, Any]:
         facts, now = self._facts, self._facts.now()
         this = facts.this_worker()
-        known = {"now": now, "place": facts.place, "dialect": self._database.dialect, "this": this, "page": page}
+        known = {"place": facts.place, "dialect": self._database.dialect, "this": this, "page": page}
         began = facts.clock()
         try:
             found = self._database.read(lambda connection: overview(connection, now, page))

@@ -7,16 +7,22 @@ template misses is an error, not a gap; times are UTC.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import ROUND_UP, Decimal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 NOTHING = "–"
-_FIXED = (("style.css", "text/css; charset=utf-8"), ("icon.svg", "image/svg+xml"))
+_SCRIPT = "text/javascript; charset=utf-8"
+_FIXED = (("style.css", "text/css; charset=utf-8"), ("icon.svg", "image/svg+xml"), ("admin.js", _SCRIPT))
+_HTMX = Path("static", "django_htmx", "htmx-2.min.js")  # inside the django-htmx wheel, of which nothing else is used
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -34,7 +40,7 @@ class Pages:
     """Renders `templates/<name>`. Templates are read once each."""
 
     def __init__(self, version: str, folder: Path = TEMPLATES) -> None:
-        self.files = [_fixed_file(folder / name, media_type) for name, media_type in _FIXED]
+        self.files = [*(_fixed_file(folder / name, media_type) for name, media_type in _FIXED), _htmx()]
         environment = Environment(
             loader=FileSystemLoader(folder),
             autoescape=True,
@@ -43,19 +49,34 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        filters = (count, compact, money, duration, day_and_time, time_of_day, machine_time, ago, ahead, short_model)
+        numbers = (count, compact, money, dollars, share_of, duration)
+        times = (day_and_time, time_of_day, machine_time, ago, ahead)
+        filters = (*numbers, *times, short_model, words, with_query)
         environment.filters |= {each.__name__: each for each in filters}
         tags = {file.name: file.tag for file in self.files}
         environment.globals |= {"version": version, "tags": tags, "nothing": NOTHING}
+        environment.globals["m"] = environment.get_template("_macros.html").module  # in every template, and in its blocks alone
         self._environment = environment
 
-    def render(self, name: str, **values: Any) -> str:
-        return self._environment.get_template(name).render(values)
+    def render(self, name: str, block: str = "", **values: Any) -> str:
+        """The whole page, or one block of it where the template has a block of that name."""
+        template = self._environment.get_template(name)
+        if block in template.blocks:
+            return "".join(template.blocks[block](template.new_context(values)))
+        return template.render(values)
 
 
 def _fixed_file(path: Path, media_type: str) -> FixedFile:
     content = path.read_bytes()
     return FixedFile(path.name, media_type, content, hashlib.sha256(content).hexdigest()[:12])
+
+
+def _htmx() -> FixedFile:
+    package = find_spec("django_htmx")
+    if package is None or package.origin is None:
+        raise FileNotFoundError("htmx is missing: pip install --no-deps --require-hashes -r requirements-assets.txt")
+    content = (Path(package.origin).parent / _HTMX).read_bytes()
+    return FixedFile("htmx.js", _SCRIPT, content, hashlib.sha256(content).hexdigest()[:12])
 
 
 def count(number: int) -> str:
@@ -80,6 +101,16 @@ def money(micros: int) -> str:
     if micros == 0:
         return "$0"
     return f"${micros / 1_000_000:,.2f}" if abs(micros) >= 1_000_000 else f"${micros / 1_000_000:.4f}"
+
+
+def dollars(amount: Decimal) -> str:
+    """$1,234.50: whole cents, rounded up so that what is spent never looks less."""
+    return f"${amount.quantize(Decimal('0.01'), ROUND_UP):,}"
+
+
+def share_of(part: Decimal, whole: Decimal) -> int:
+    """Whole per cent, rounded down; of nothing, all is used."""
+    return 100 if whole <= 0 else int(part * 100 / whole)
 
 
 def duration(ms: float) -> str:
@@ -114,6 +145,17 @@ def ahead(moment: datetime, now: datetime) -> str:
 def short_model(model: str) -> str:
     """Without the place and the vendor that Bedrock puts before a name."""
     return model.rpartition("anthropic.")[2]
+
+
+def words(name: str) -> str:
+    """plan_first -> plan first"""
+    return name.replace("_", " ")
+
+
+def with_query(query: Mapping[str, str], **changed: str) -> str:
+    """?a=1&b=2, with some fields changed and empty ones left out; empty where nothing is left."""
+    fields = {name: text for name, text in {**query, **changed}.items() if text}
+    return f"?{urlencode(fields)}" if fields else ""
 
 
 def _span(span: timedelta) -> str:

@@ -8,8 +8,10 @@ wrong; no user name and no password is logged.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from math import ceil
 from typing import Any
+from urllib.parse import urlencode
 
 import falcon
 
@@ -18,6 +20,7 @@ from admin_app.owner import Busy, Owner
 from admin_app.pages import Pages
 from admin_app.session import FORM_S, SESSION_S, Session, Sessions
 from admin_app.throttle import Throttle
+from core.actor import Actor, Role
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,24 @@ class Doorkeeper:
 
     def signed_in(self, req: falcon.Request) -> Session | None:
         return self.sessions.signed_in(req.get_cookie_values(self.sessions.session_cookie.name) or ())
+
+    def require(self, req: falcon.Request, resp: falcon.Response, role: Role) -> Actor:
+        """Who is signed in. Raises falcon.HTTPSeeOther to the sign-in, falcon.HTTPForbidden where the role does not reach."""
+        session = self.signed_in(req)
+        if session is None:
+            raise falcon.HTTPSeeOther(f"{HOME}/login?{urlencode({'next': req.relative_uri})}")
+        return Actor("", session.username, Role.OWNER, "session", session.nonce, req.context.site)
+
+    def token(self, req: falcon.Request) -> str:
+        """What every form of a signed-in admin carries."""
+        session = self.signed_in(req)
+        return "" if session is None else self.sessions.form_token(session)
+
+    def check_form(self, req: falcon.Request, fields: Mapping[str, str]) -> None:
+        """Raises falcon.HTTPForbidden for a form that was not made for this session."""
+        check_same_site(req)
+        if not self.sessions.is_ours(self.signed_in(req), fields.get("csrf_token", "")):
+            raise falcon.HTTPForbidden(title="Not done", description="The form was out of date. Go back and reload the page.")
 
     def offered(self, req: falcon.Request) -> Session | None:
         return self.sessions.offered(req.get_cookie_values(self.sessions.form_cookie.name) or ())

@@ -65,13 +65,13 @@ def find_user(connection: Connection, name_or_id: str) -> User:
     rows = connection.execute(select(users).where(matches, users.c.status != UserStatus.DELETED)).all()
     if not rows:
         raise NotFound(f"there is no user {name_or_id}")
-    return _user(next((row for row in rows if row.id == name_or_id), rows[0]))
+    return user_of(next((row for row in rows if row.id == name_or_id), rows[0]))
 
 
 def list_users(connection: Connection) -> list[User]:
     """All that are not deleted, by name."""
     query = select(users).where(users.c.status != UserStatus.DELETED).order_by(users.c.name)
-    return [_user(row) for row in connection.execute(query)]
+    return [user_of(row) for row in connection.execute(query)]
 
 
 def change_user(connection: Connection, user_id: str, change: Callable[[User], User], now: datetime) -> User:
@@ -150,6 +150,6 @@ def _columns(user: User, now: datetime) -> dict[str, Any]:
     return {"name": user.name, "strategy": Strategy(user.strategy), "updated_at": now, **more}
 
 
-def _user(row: Row[Any]) -> User:
+def user_of(row: Row[Any]) -> User:
     profile = Profile(row.email, row.note, row.monthly_budget_micros)
     return User(row.id, row.name, Strategy(row.strategy), UserStatus(row.status), profile, row.created_at)

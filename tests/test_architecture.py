@@ -18,7 +18,7 @@ DOORS = {
     "falcon": ("*/app.py", "proxy_app/resources.py", "proxy_app/inbound.py", "admin_app/*"),
     "urllib3": ("proxy_app/http_pool.py",),
     "httptools": ("proxy_app/http_pool.py", "proxy_app/upstream_http.py"),
-    "msgspec": ("proxy_app/json_body.py",),
+    "msgspec": ("proxy_app/json_body.py", "admin_app/*"),
     "certifi": ("proxy_app/http_pool.py",),
     "requests": ("core/http.py",),
     "pybreaker": ("proxy_app/circuits.py", "proxy_app/circuit_state.py"),

@@ -17,14 +17,16 @@ from falcon.testing import Result
 from admin_app.app import AdminApp, Surroundings
 from admin_app.mount import mounted
 from admin_app.session import SESSION_S
-from core.crypto import hash_password
+from core.crypto import LocalVault, hash_password
 from core.db import open_database
 from core.heartbeat import Load, Worker, WorkerSeen
 from core.ledger import write_batch
 from core.local_files import LocalSecrets
 from core.log import AccessLog, LineWriter
+from core.ports import ProbeResult
 from core.record import RequestRecord
 from core.settings import Settings
+from core.types import Residency
 from core.version import VERSION
 from tests.admin_app.browser import Browser
 from tests.core.office import NOW, Office
@@ -32,6 +34,13 @@ from tests.core.office import NOW, Office
 PASSWORD = "correct horse battery staple"
 SECRET = "a signing secret for tests, not for use"
 HASH = hash_password(PASSWORD, rounds=4)
+
+
+class NoProbe:
+    """Nothing here asks AWS."""
+
+    def test(self, region: str, secret: str, residency: Residency) -> ProbeResult:
+        return ProbeResult(True, "not asked")
 
 
 @dataclass
@@ -45,7 +54,10 @@ class World:
 
     def around(self) -> Surroundings:
         writer = LineWriter(os.open(self.log_path, os.O_CREAT | os.O_WRONLY | os.O_APPEND))
-        return Surroundings(self.seen, self.new_id, AccessLog(writer), lambda: self.now, lambda: self.now)
+        vault, probe = LocalVault(bytes(32)), NoProbe()
+        return Surroundings(
+            self.seen, self.new_id, AccessLog(writer), vault, probe, frozenset(), lambda: self.now, lambda: self.now
+        )
 
     def seen(self) -> WorkerSeen:
         return WorkerSeen(Worker("wrk_1", "some-host", 42, NOW), self.load, datetime.fromtimestamp(self.now, UTC))

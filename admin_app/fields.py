@@ -1,0 +1,141 @@
+"""Declared fields: what was sent into a `Shape`, or a sentence for each field that is wrong; money and cursors as they travel.
+
+Pure. Knows no HTTP: a form arrives as texts by name, JSON as a parsed object. Invariant: a value that gets through has the
+declared type and limits; every problem found is told, not only the first.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+import msgspec
+from msgspec import Meta, UnsetType
+
+from admin_app.operation import BadFields, Shape
+
+S = TypeVar("S", bound=Shape)
+
+MOST_A_PAGE = 200
+
+Text = Annotated[str, Meta(max_length=200, description="at most 200 characters")]
+LongText = Annotated[str, Meta(max_length=2000, description="at most 2,000 characters")]
+Name = Annotated[str, Meta(min_length=1, max_length=200, description="1 to 200 characters")]
+Id = Annotated[str, Meta(min_length=1, max_length=80, description="an id, such as usr_... or key_...")]
+Usd = Annotated[Decimal, Meta(description='US dollars a month as a decimal, such as "250" or "12.50"')]
+Moment = Annotated[datetime, Meta(tz=True, description="a time with its zone, such as 2026-12-31T00:00:00Z")]
+Limit = Annotated[int, Meta(ge=1, le=MOST_A_PAGE, description=f"1 to {MOST_A_PAGE}")]
+Cursor = Annotated[str, Meta(max_length=400, description="the next_cursor of the page before")]
+
+
+def from_json(takes: type[S], sent: Mapping[str, Any]) -> S:
+    """Raises BadFields."""
+    return _into(takes, sent, strict=True)
+
+
+def from_texts(takes: type[S], sent: Mapping[str, str]) -> S:
+    """Of a form or a query. An empty field is absent, or nothing at all where the type has None. Raises BadFields."""
+    types = {each.encode_name: each.type for each in msgspec.structs.fields(takes)}
+    given = {name: _from_text(text.strip(), types.get(name)) for name, text in sent.items()}
+    return _into(takes, {name: value for name, value in given.items() if value is not msgspec.UNSET}, strict=False)
+
+
+def usd(micros: int | None) -> Decimal | None:
+    """Exact, in dollars."""
+    return None if micros is None else (Decimal(micros) / 1_000_000).normalize() + 0
+
+
+def micros(dollars: Decimal | None, field: str) -> int | None:
+    """Raises BadFields for parts of a micro-dollar, and for what is no amount."""
+    if dollars is None:
+        return None
+    if not dollars.is_finite() or abs(dollars) > 10**12 or (dollars * 1_000_000) % 1 != 0:
+        raise BadFields({field: "must be dollars with at most six decimals"})
+    return int(dollars * 1_000_000)
+
+
+def cursor_of(*place: Any) -> str:
+    """Where the next page begins. Opaque to who gets it."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+
+
+def place_of(cursor: str, types: Any) -> Any:
+    """What `cursor_of` was given, as a tuple of `types` (`tuple[datetime, str]`). Raises BadFields."""
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=types)
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        raise BadFields({"cursor": "is not a next_cursor of ours"}) from None
+
+
+def offset_of(cursor: str) -> int:
+    """For lists that are counted through. Raises BadFields."""
+    offset: int = place_of(cursor, tuple[Annotated[int, Meta(ge=0, le=10**9)]])[0] if cursor else 0
+    return offset
+
+
+def limits_of(field_type: Any) -> str:
+    """What a field's declaration says of it, for people; empty where it says nothing."""
+    for part in (field_type, *_parts(field_type)):
+        said = [each.description for each in getattr(part, "__metadata__", ()) if isinstance(each, Meta) and each.description]
+        if said:
+            return said[0]
+    return ""
+
+
+def _into(takes: type[S], sent: Mapping[str, Any], *, strict: bool) -> S:
+    try:
+        return msgspec.convert(dict(sent), takes, strict=strict)
+    except msgspec.ValidationError as error:
+        raise BadFields(_problems(takes, sent, strict) or {"": str(error)}) from None
+
+
+def _problems(takes: type[Shape], sent: Mapping[str, Any], strict: bool) -> dict[str, str]:
+    fields = {each.encode_name: each for each in msgspec.structs.fields(takes)}
+    problems = {name: "is not known here" for name in sent if name not in fields}
+    for name, each in fields.items():
+        if name not in sent:
+            if each.required:
+                problems[name] = "is required"
+            continue
+        try:
+            msgspec.convert(sent[name], each.type, strict=strict)
+        except msgspec.ValidationError as error:
+            problems[name] = _sentence(each.type, str(error))
+    return problems
+
+
+def _sentence(field_type: Any, error: str) -> str:
+    if said := limits_of(field_type):
+        return f"must be {said}"
+    return error.partition(" - at")[0].replace("`", "").lower()
+
+
+def _from_text(text: str, field_type: Any) -> Any:
+    parts = {field_type, *_parts(field_type)}
+    if text == "":
+        return None if NoneType in parts else text if str in parts else msgspec.UNSET
+    return _moment(text) if datetime in parts else text
+
+
+def _moment(text: str) -> str:
+    """A browser's `date` or `datetime-local` has no zone: it is UTC, as the label beside it says."""
+    try:
+        moment = datetime.fromisoformat(text) if "T" in text else datetime.combine(date.fromisoformat(text), datetime.min.time())
+    except ValueError:
+        return text
+    return moment.isoformat() + ("Z" if moment.tzinfo is None else "")
+
+
+def _parts(field_type: Any) -> tuple[Any, ...]:
+    """The types that a field's type is put together of, without the sentinel for absence."""
+    if get_origin(field_type) is Annotated:
+        return (get_args(field_type)[0], *_parts(get_args(field_type)[0]))
+    if isinstance(field_type, UnionType) or get_origin(field_type) is Union:
+        members = [each for each in get_args(field_type) if each is not UnsetType]
+        return tuple(part for each in members for part in (each, *_parts(each)))
+    return ()

@@ -1,0 +1,15 @@
+"""What a page says after a change, by the word that its address carries: a closed list, so that no link can put words in."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+NOTICES = MappingProxyType(
+    {
+        "user-added": "The user is added. They need an access key next.",
+        "user-changed": "The changes are saved. They are in force in every worker within two seconds.",
+        "user-activated": "The user is active again, and so are their keys.",
+        "user-deactivated": "The user is inactive. All their keys are cut off within two seconds.",
+        "user-deleted": "The user is deleted: their keys are revoked, their Bedrock keys destroyed.",
+    }
+)

@@ -1,0 +1,130 @@
+"""The pages of users: the list, one user, adding and changing one (SPEC section 11).
+
+Knows pages; what happens is in `user_operations`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import falcon
+import msgspec
+
+from admin_app import user_operations as does
+from admin_app.deeds import Deed, DeedPage, Said
+from admin_app.fields import from_texts, offset_of
+from admin_app.front import Front, Texts, query_of, see_other
+from admin_app.operation import BadFields, Operation, Work, perform
+from core.access import Refused
+from core.types import Strategy, UserStatus
+from core.user_list import UserSort
+
+HOME = "/admin/users"
+_FILTERS = ("search", "status", "strategy", "sort", "cursor")
+_WORDS = {"strategies": tuple(Strategy), "statuses": tuple(UserStatus), "sorts": tuple(UserSort)}
+
+
+def routes(front: Front) -> dict[str, Any]:
+    """Path -> resource."""
+    one = f"{HOME}/{{user_id}}"
+    return {
+        HOME: UsersPage(front),
+        f"{HOME}/new": UserForm(front, does.ADD),
+        one: UserPage(front),
+        f"{one}/edit": UserForm(front, does.CHANGE),
+        f"{one}/activate": DeedPage(front, Deed(does.ACTIVATE, "users", _before_activating, one, "user-activated")),
+        f"{one}/deactivate": DeedPage(front, Deed(does.DEACTIVATE, "users", _before_deactivating, one, "user-deactivated")),
+        f"{one}/delete": DeedPage(front, Deed(does.DELETE, "users", _before_deleting, HOME, "user-deleted")),
+    }
+
+
+class UsersPage:
+    """`/admin/users`: search, filter, sort, page."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        work = self._front.enter(req, resp)
+        query = query_of(req, *_FILTERS)
+        try:
+            asked = from_texts(does.FindUsers, query)
+        except BadFields:  # a link from elsewhere; the whole list is better than an error
+            query, asked = Texts(), does.FindUsers()
+        listed = perform(does.LIST, work, asked)
+        begins = offset_of(asked.cursor)
+        self._front.show(req, resp, "users/list.html", nav="users", listed=listed, query=query, begins=begins, **_WORDS)
+
+
+class UserPage:
+    """`/admin/users/{user_id}`."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, user_id: str) -> None:
+        work = self._front.enter(req, resp)
+        user = self._front.ask(work, does.GET, {"user_id": user_id})
+        self._front.show(req, resp, "users/one.html", nav="users", user=user)
+
+
+class UserForm:
+    """Adding a user, and changing one: the same form."""
+
+    def __init__(self, front: Front, operation: Operation) -> None:
+        self._front = front
+        self._operation = operation
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, **params: str) -> None:
+        work = self._front.enter(req, resp, self._operation.role)
+        self._show(req, resp, work, params, {}, {})
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, **params: str) -> None:
+        work = self._front.enter(req, resp, self._operation.role)
+        fields = self._front.form(req)
+        try:
+            user = self._front.ask(work, self._operation, {**fields, **params})
+        except BadFields as bad:
+            resp.status = falcon.HTTP_422
+            self._show(req, resp, work, params, fields, bad.problems)
+        except Refused as refused:
+            resp.status = falcon.HTTP_409
+            self._show(req, resp, work, params, fields, {"": str(refused)})
+        else:
+            raise see_other(f"{HOME}/{user.id}", "user-changed" if params else "user-added")
+
+    def _show(self, req: Any, resp: Any, work: Work, params: Mapping[str, str], typed: Mapping[str, str], problems: Any) -> None:
+        user = self._front.ask(work, does.GET, params) if params else None
+        known = msgspec.to_builtins(user) if user is not None else {"strategy": Strategy.PLAN_FIRST}
+        values = Texts({**known, **typed})
+        self._front.show(req, resp, "users/form.html", nav="users", user=user, values=values, problems=problems, **_WORDS)
+
+
+def _before_activating(work: Work, params: dict[str, str]) -> Said:
+    user = _user(work, params)
+    lines = ("Their keys that are neither revoked nor expired work again within two seconds.",)
+    return Said(f"Activate {user.name}?", lines, "Activate", f"{HOME}/{user.id}", is_destructive=False)
+
+
+def _before_deactivating(work: Work, params: dict[str, str]) -> Said:
+    user = _user(work, params)
+    lines = (
+        f"All {user.active_keys} active keys of theirs are refused within two seconds; answers under way are finished.",
+        "Nothing is deleted: they can be activated again.",
+    )
+    return Said(f"Deactivate {user.name}?", lines, "Deactivate", f"{HOME}/{user.id}")
+
+
+def _before_deleting(work: Work, params: dict[str, str]) -> Said:
+    user = _user(work, params)
+    lines = (
+        f"{user.active_keys} access keys are revoked, {user.bedrock_keys} Bedrock keys destroyed. This is for good.",
+        "What they used stays in the ledger. Their name cannot be given to anybody else.",
+    )
+    return Said(f"Delete {user.name}?", lines, "Delete for good", f"{HOME}/{user.id}")
+
+
+def _user(work: Work, params: dict[str, str]) -> does.UserShown:
+    shown: does.UserShown = perform(does.GET, work, from_texts(does.TheUser, params))
+    return shown

@@ -1,0 +1,28 @@
+/* What the pages gain with JavaScript on; all of them work without. No state, no requests of its own. */
+"use strict";
+
+(() => {
+  const formats = { dateStyle: "medium", timeStyle: "short" };
+
+  function refine(root) {
+    for (const time of root.querySelectorAll("time[data-local]")) {
+      const moment = new Date(time.dateTime);
+      if (!Number.isNaN(moment.valueOf())) time.textContent = moment.toLocaleString(undefined, formats);
+      time.removeAttribute("data-local");
+    }
+    for (const button of root.querySelectorAll("button[data-copy]")) button.hidden = !navigator.clipboard;
+  }
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button[data-copy]");
+    if (!button) return;
+    const said = button.textContent;
+    await navigator.clipboard.writeText(button.parentElement.querySelector("pre, code, input").textContent.trim());
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = said; }, 1500);
+  });
+
+  document.addEventListener("htmx:afterSwap", (event) => refine(event.detail.target));
+  document.documentElement.classList.add("scripted");
+  refine(document);
+})();
