@@ -43,6 +43,8 @@ lock: $(VENV)/.development
 	$(PIP) install uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --upgrade pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-deps \
+		--custom-compile-command "make lock" --upgrade requirements-assets.in -o requirements-assets.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --upgrade --group dev pyproject.toml -c requirements.txt -o requirements-dev.txt
 
@@ -52,8 +54,9 @@ clean:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.production: requirements.txt | $(VENV)/bin/python
+$(VENV)/.production: requirements.txt requirements-assets.txt | $(VENV)/bin/python
 	$(PIP) install --require-hashes -r requirements.txt
+	$(PIP) install --require-hashes --no-deps -r requirements-assets.txt
 	@touch $@
 
 $(VENV)/.development: requirements-dev.txt $(VENV)/.production
