@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 import falcon
 
-from admin_app import user_pages
+from admin_app import audit_pages, model_pages, price_pages, system_pages, user_pages
 from admin_app.claim import ROUTE as CLAIM_ROUTE
 from admin_app.claim import ClaimPage, Issuing
 from admin_app.front import Front
@@ -79,6 +79,10 @@ class AdminApp:
         front = Front(doorkeeper, self._pages, database, tools, facts.now)
         routes = {
             **user_pages.routes(front),
+            **audit_pages.routes(front),
+            **system_pages.routes(front),
+            **price_pages.routes(front),
+            **model_pages.routes(front),
             HOME: OverviewPage(front, database, facts),
             f"{HOME}/login": SignIn(doorkeeper, self._owner, Throttle(around.clock)),
             f"{HOME}/logout": SignOut(doorkeeper),

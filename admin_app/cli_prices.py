@@ -6,17 +6,14 @@ Invariant: nothing that is recorded changes: a price holds for requests that beg
 from __future__ import annotations
 
 from argparse import ArgumentTypeError, Namespace
-from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from admin_app import listings
 from admin_app.cli_desk import Answer, Desk, Words
 from admin_app.cli_values import moment
 from core import price_rows
-from core.pricing import Price, canonical_name, load_prices
-
-_WRITE_5M, _WRITE_1H, _READ = Decimal("1.25"), Decimal(2), Decimal("0.1")  # of the input's price, at every model but the newest
+from core.price_terms import PriceTerms, price_row
+from core.pricing import load_prices
 
 
 def add_words(nouns: Words) -> None:
@@ -37,34 +34,12 @@ def add_words(nouns: Words) -> None:
 
 def _set(desk: Desk, arguments: Namespace) -> Answer:
     since = arguments.since or desk.now()
-    before = load_prices().listed(arguments.model, since.timestamp())
-    row = _row(arguments, before, since)
+    rates = (arguments.input, arguments.output, arguments.cache_write_5m, arguments.cache_write_1h, arguments.cache_read)
+    terms = PriceTerms(arguments.model, since, *rates, arguments.geo_factor, arguments.us_gov_factor)
+    row = price_row(terms, load_prices())
     stored = desk.database.run(lambda connection: price_rows.set_price(connection, row, desk.now()))
     text = f"Set {stored.id}: {stored.price.model} from {listings.moment(since)} on, within seconds in every worker."
     return Answer({"id": stored.id, "model": stored.price.model}, text)
-
-
-def _row(arguments: Namespace, before: Price | None, since: datetime) -> dict[str, Any]:
-    """In the shape of `data/prices.json`."""
-    rates = {
-        "input": arguments.input,
-        "output": arguments.output,
-        "cache_write_5m": _or(arguments.cache_write_5m, arguments.input * _WRITE_5M),
-        "cache_write_1h": _or(arguments.cache_write_1h, arguments.input * _WRITE_1H),
-        "cache_read": _or(arguments.cache_read, arguments.input * _READ),
-    }
-    factors = {
-        "geo": _or(arguments.geo_factor, before.geo_factor if before else Decimal(1)),
-        "us-gov": _or(arguments.us_gov_factor, before.us_gov_factor if before else Decimal(1)),
-    }
-    model = before.model if before else canonical_name(arguments.model)
-    texts = {name: str(rate) for name, rate in rates.items()}
-    return {
-        "model": model,
-        "from": since.isoformat(),
-        "rates": texts,
-        "factors": {name: str(each) for name, each in factors.items()},
-    }
 
 
 def _list(desk: Desk, _: Namespace) -> Answer:
@@ -75,10 +50,6 @@ def _list(desk: Desk, _: Namespace) -> Answer:
 def _remove(desk: Desk, arguments: Namespace) -> Answer:
     desk.database.run(lambda connection: price_rows.remove_price(connection, arguments.id))
     return Answer({"id": arguments.id, "removed": True}, f"Removed {arguments.id}.")
-
-
-def _or(given: Decimal | None, usual: Decimal) -> Decimal:
-    return usual if given is None else given
 
 
 def _amount(text: str) -> Decimal:

@@ -49,7 +49,7 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        numbers = (count, compact, money, dollars, share_of, duration)
+        numbers = (count, compact, money, dollars, rate, share_of, duration)
         times = (day_and_time, time_of_day, machine_time, ago, ahead)
         filters = (*numbers, *times, short_model, words, with_query)
         environment.filters |= {each.__name__: each for each in filters}
@@ -106,6 +106,12 @@ def money(micros: int) -> str:
 def dollars(amount: Decimal) -> str:
     """$1,234.50: whole cents, rounded up so that what is spent never looks less."""
     return f"${amount.quantize(Decimal('0.01'), ROUND_UP):,}"
+
+
+def rate(amount: Decimal) -> str:
+    """$3.00, $0.30, $0.0125: at least cents, more where there is more."""
+    cents = amount.quantize(Decimal("0.01"))
+    return f"${cents:,}" if cents == amount else f"${amount.normalize():f}"
 
 
 def share_of(part: Decimal, whole: Decimal) -> int:

@@ -1,0 +1,72 @@
+"""The audit log as admins read it: the declaration of the one question there is (SPEC section 11). Nobody can change it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from admin_app.fields import Cursor, Limit, Moment, Text, cursor_of, place_of
+from admin_app.operation import Doing, Listed, Offer, Operation, Shape, Shown, asks
+from core.actor import Role
+from core.audit import Entry, Filter, entries
+
+
+class AuditEntry(Shown, frozen=True, kw_only=True):
+    """One change: who, by what means, from where, and what was before and after. Only what differs is in it."""
+
+    id: str
+    at: datetime
+    admin_id: str
+    username: str
+    via: str
+    address: str
+    action: str
+    target: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
+class FindEntries(Shape, frozen=True, kw_only=True):
+    """The latest first. `action` is a noun ("access_key") or noun and verb ("access_key.rotate")."""
+
+    admin_id: Text = ""
+    action: Text = ""
+    target: Text = ""
+    since: Moment | None = None
+    until: Moment | None = None
+    limit: Limit = 50
+    cursor: Cursor = ""
+
+
+def _find(doing: Doing, taken: FindEntries) -> Listed[AuditEntry]:
+    older_than = place_of(taken.cursor, tuple[datetime, str]) if taken.cursor else None
+    wanted = Filter(taken.admin_id, taken.action, taken.target, _utc(taken.since), _utc(taken.until))
+    found = entries(doing.connection, wanted, taken.limit + 1, older_than)
+    shown, following = found[: taken.limit], ""
+    if len(found) > taken.limit:
+        following = cursor_of(shown[-1].at, shown[-1].id)
+    return Listed(data=[_shown(entry) for entry in shown], next_cursor=following or None)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(UTC)
+
+
+def _shown(entry: Entry) -> AuditEntry:
+    return AuditEntry(
+        id=entry.id,
+        at=entry.at,
+        admin_id=entry.admin_id,
+        username=entry.username,
+        via=entry.via,
+        address=entry.address,
+        action=entry.action,
+        target=entry.target,
+        before=dict(entry.before),
+        after=dict(entry.after),
+    )
+
+
+LIST = Operation("listAuditEntries", "Read the audit log", Role.VIEWER, FindEntries, Listed[AuditEntry], asks(_find))
+
+OFFERS = (Offer("GET", "/audit", LIST, tag="Audit log"),)
