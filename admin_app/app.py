@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 import falcon
 
-from admin_app import audit_pages, model_pages, price_pages, system_pages, user_pages
+from admin_app import audit_pages, circuit_pages, model_pages, price_pages, system_pages, user_pages
 from admin_app.claim import ROUTE as CLAIM_ROUTE
 from admin_app.claim import ClaimPage, Issuing
 from admin_app.front import Front
@@ -80,6 +80,7 @@ class AdminApp:
         routes = {
             **user_pages.routes(front),
             **audit_pages.routes(front),
+            **circuit_pages.routes(front),
             **system_pages.routes(front),
             **price_pages.routes(front),
             **model_pages.routes(front),

@@ -13,6 +13,7 @@ NOTICES = MappingProxyType(
         "user-deleted": "The user is deleted: their keys are revoked, their Bedrock keys destroyed.",
         "price-set": "The price is set. What ends from its moment on is priced by it, in every worker within two seconds.",
         "price-removed": "The price is removed. What held before holds again.",
+        "circuit-closed": "The circuit is closed. The next request asks the upstream again.",
         "model-added": "The model is added. Every worker knows it within two seconds.",
         "model-removed": "The model is removed. What is shipped holds again.",
         "repairs-cleared": "Forgotten. What Bedrock still refuses will be learned again with the next requests.",
