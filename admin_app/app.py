@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 import falcon
 
-from admin_app import audit_pages, circuit_pages, model_pages, price_pages, system_pages, user_pages
+from admin_app import audit_pages, circuit_pages, model_pages, price_pages, request_pages, system_pages, user_pages
 from admin_app.claim import ROUTE as CLAIM_ROUTE
 from admin_app.claim import ClaimPage, Issuing
 from admin_app.front import Front
@@ -81,6 +81,7 @@ class AdminApp:
             **user_pages.routes(front),
             **audit_pages.routes(front),
             **circuit_pages.routes(front),
+            **request_pages.routes(front),
             **system_pages.routes(front),
             **price_pages.routes(front),
             **model_pages.routes(front),

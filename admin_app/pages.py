@@ -49,7 +49,7 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        numbers = (count, compact, money, dollars, rate, share_of, duration)
+        numbers = (count, compact, money, dollars, small_dollars, rate, share_of, duration)
         times = (day_and_time, time_of_day, machine_time, ago, ahead)
         filters = (*numbers, *times, short_model, words, with_query)
         environment.filters |= {each.__name__: each for each in filters}
@@ -106,6 +106,11 @@ def money(micros: int) -> str:
 def dollars(amount: Decimal) -> str:
     """$1,234.50: whole cents, rounded up so that what is spent never looks less."""
     return f"${amount.quantize(Decimal('0.01'), ROUND_UP):,}"
+
+
+def small_dollars(amount: Decimal) -> str:
+    """As `dollars`, and below a dollar four decimals, to tell something from nothing."""
+    return f"${amount.quantize(Decimal('0.0001'), ROUND_UP)}" if 0 < abs(amount) < 1 else dollars(amount)
 
 
 def rate(amount: Decimal) -> str:

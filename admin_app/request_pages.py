@@ -1,0 +1,76 @@
+"""The pages of requests: the explorer, and one request with what was decided and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from admin_app import request_operations as does
+from admin_app.fields import from_texts
+from admin_app.front import Front, Texts, query_of, see_other
+from admin_app.operation import BadFields, perform
+
+HOME = "/admin/requests"
+_FILTERS = ("user_id", "access_key_id", "provider", "fault", "status", "session_id", "since", "until", "counts", "cursor")
+# The faults that records carry (proxy_app/faults.py, of which the administration knows nothing); a test compares them.
+FAULTS = (
+    "plan_exhausted",
+    "plan_throttled",
+    "plan_entitlement",
+    "plan_overloaded",
+    "plan_error",
+    "plan_unreachable",
+    "plan_timeout",
+    "plan_auth",
+    "bedrock_throttled",
+    "bedrock_quota",
+    "bedrock_overloaded",
+    "bedrock_error",
+    "bedrock_unreachable",
+    "bedrock_timeout",
+    "bedrock_auth",
+    "bedrock_denied",
+    "bedrock_unsupported",
+    "budget_spent",
+    "rejected",
+    "stream_broken",
+    "client_gone",
+)
+
+
+def routes(front: Front) -> dict[str, Any]:
+    """Path -> resource."""
+    return {HOME: RequestsPage(front), f"{HOME}/{{request_id}}": RequestPage(front)}
+
+
+class RequestsPage:
+    """`/admin/requests`: filters, the latest first. A request id in `find` leads to that request."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        work = self._front.enter(req, resp)
+        if wanted := query_of(req, "find").get("find"):
+            raise see_other(f"{HOME}/{falcon.uri.encode_value(wanted.strip())}")
+        query, problems = query_of(req, *_FILTERS), dict[str, str]()
+        try:
+            asked = from_texts(does.FindRequests, query)
+        except BadFields as bad:
+            asked, query, problems = does.FindRequests(), Texts(), bad.problems
+        listed = perform(does.LIST, work, asked)
+        values = {"listed": listed, "query": query, "problems": problems, "faults": FAULTS}
+        self._front.show(req, resp, "requests/list.html", nav="requests", **values)
+
+
+class RequestPage:
+    """`/admin/requests/{request_id}`."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, request_id: str) -> None:
+        work = self._front.enter(req, resp)
+        found = self._front.ask(work, does.GET, {"request_id": request_id})
+        self._front.show(req, resp, "requests/one.html", nav="requests", request=found)

@@ -1,0 +1,119 @@
+"""Finding request records: by user, key, provider, fault, status, session and time; the latest first, page by page.
+
+Read-only functions on a Connection. Knows no page. Invariant: every search follows an index and stops at its limit; what a
+filter leaves out costs time only within the span that is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select
+
+from core.access import NotFound
+from core.models import access_keys, requests, users
+
+ANY_FAULT = "any"
+NO_PROVIDER = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFilter:
+    """Empty fields take all. `fault`: one, or "any". `provider`: one, or "none" where nothing answered.
+
+    `status`: an exact one ("429") or a class ("5xx"). `counts` takes `count_tokens` in, which Claude Code fires by the dozen.
+    """
+
+    user_id: str = ""
+    access_key_id: str = ""
+    provider: str = ""
+    fault: str = ""
+    status: str = ""
+    session_id: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    counts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRequest:
+    """A record with the names that go with it; empty where user or key are gone."""
+
+    row: Row[Any]
+    user_name: str
+    prefix: str
+    key_name: str
+
+
+def find_requests(
+    connection: Connection, wanted: RequestFilter, limit: int, older_than: tuple[datetime, str] | None = None
+) -> list[FoundRequest]:
+    """`older_than`: time and id of the last one of the page before. One query."""
+    conditions = _conditions(wanted)
+    if older_than is not None:
+        at, request_id = older_than
+        earlier = and_(requests.c.started_at == at, requests.c.request_id < request_id)
+        conditions.append(or_(requests.c.started_at < at, earlier))
+    order = (requests.c.started_at.desc(), requests.c.request_id.desc())
+    latest = select(requests).where(*conditions).order_by(*order).limit(limit).subquery()
+    query = _with_names(latest).order_by(latest.c.started_at.desc(), latest.c.request_id.desc())
+    return [_found(row) for row in connection.execute(query)]
+
+
+def find_request(connection: Connection, request_id: str) -> FoundRequest:
+    """Raises NotFound, also when the retention has deleted it."""
+    row = connection.execute(_with_names(select(requests).where(requests.c.request_id == request_id).subquery())).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no record of {request_id}; records are kept for a limited time")
+    return _found(row)
+
+
+def _conditions(wanted: RequestFilter) -> list[ColumnElement[bool]]:
+    table = requests.c
+    exact = (
+        (table.user_id, wanted.user_id),
+        (table.access_key_id, wanted.access_key_id),
+        (table.session_id, wanted.session_id),
+        (table.provider, "" if wanted.provider == NO_PROVIDER else wanted.provider),
+    )
+    found: list[ColumnElement[bool]] = [column == value for column, value in exact if value]
+    if wanted.provider == NO_PROVIDER:
+        found.append(table.provider == "")
+    if wanted.fault:
+        found.append(table.fault != "" if wanted.fault == ANY_FAULT else and_(table.fault != "", table.fault == wanted.fault))
+    found += _of_status(wanted.status)
+    if wanted.since is not None:
+        found.append(table.started_at >= wanted.since)
+    if wanted.until is not None:
+        found.append(table.started_at < wanted.until)
+    if not wanted.counts:
+        found.append(table.endpoint != "count_tokens")
+    return found
+
+
+def _of_status(status: str) -> list[ColumnElement[bool]]:
+    if not status:
+        return []
+    column = requests.c.status
+    if not status.endswith("xx"):
+        wanted = int(status)
+        return [column == wanted, *([column >= 400] if wanted >= 400 else [])]
+    low = int(status[0]) * 100
+    return [column >= low, column < low + 100, *([column >= 400] if low >= 400 else [])]
+
+
+def _with_names(found: Any) -> Select[Any]:
+    source = found.outerjoin(users, users.c.id == found.c.user_id)
+    source = source.outerjoin(access_keys, access_keys.c.id == found.c.access_key_id)
+    names = (
+        func.coalesce(users.c.name, "").label("user_name"),
+        func.coalesce(access_keys.c.prefix, "").label("prefix"),
+        func.coalesce(access_keys.c.name, "").label("key_name"),
+    )
+    return select(found, *names).select_from(source)
+
+
+def _found(row: Row[Any]) -> FoundRequest:
+    return FoundRequest(row, row.user_name, row.prefix, row.key_name)
