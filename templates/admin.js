@@ -2,12 +2,19 @@
 "use strict";
 
 (() => {
-  const formats = { dateStyle: "medium", timeStyle: "short" };
+  const whole = { dateStyle: "medium", timeStyle: "short" };
+  const today = { timeStyle: "medium" };
+  const earlier = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" };
+
+  function formatOf(moment, wanted) {
+    if (wanted !== "clock") return whole;
+    return moment.toDateString() === new Date().toDateString() ? today : earlier;
+  }
 
   function refine(root) {
     for (const time of root.querySelectorAll("time[data-local]")) {
       const moment = new Date(time.dateTime);
-      if (!Number.isNaN(moment.valueOf())) time.textContent = moment.toLocaleString(undefined, formats);
+      if (!Number.isNaN(moment.valueOf())) time.textContent = moment.toLocaleString(undefined, formatOf(moment, time.dataset.local));
       time.removeAttribute("data-local");
     }
     for (const button of root.querySelectorAll("button[data-copy]")) button.hidden = !navigator.clipboard;
