@@ -13,6 +13,7 @@ from sqlalchemy import func, select, text, update
 from core import retention
 from core.db import Database, DatabaseAway, open_database
 from core.housekeeping import Housekeeper
+from core.kept import request_records
 from core.ledger import write_batch
 from core.models import jobs, requests, usage_hourly
 from core.record import RequestRecord
@@ -21,6 +22,7 @@ from core.settings import Settings
 
 NOW = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+RECORDS = request_records(30)
 ONE = RequestRecord("req_1", NOW.timestamp(), "user_1", "key_1", provider="plan", status=200, input_tokens=5)
 
 
@@ -42,19 +44,19 @@ def no_rest(_: float) -> None: ...
 
 
 def keeper(database: Database, now: datetime = NOW, pause: Any = no_rest) -> Housekeeper:
-    return Housekeeper(database, 30, lambda: now, pause, lambda: 1.0)
+    return Housekeeper(database, [RECORDS], lambda: now, pause, lambda: 1.0)
 
 
 def test_whole_hours_that_are_older_than_thirty_days_go_and_their_sums_stay(database: Database) -> None:
     fill(database, 31 * DAY, 30 * DAY + HOUR, 30 * DAY + timedelta(minutes=10), DAY)
-    assert purge(database, 30, NOW, no_rest) == 2
+    assert purge(database, request_records(30), NOW, no_rest) == 2
     assert (left(database), sums(database)) == (["req_00002", "req_00003"], 4)
 
 
 def test_a_mark_says_how_far_records_are_gone_and_never_goes_back(database: Database) -> None:
     assert database.read(purged_through) is None
-    purge(database, 7, NOW, no_rest)
-    purge(database, 30, NOW, no_rest)
+    purge(database, request_records(7), NOW, no_rest)
+    purge(database, request_records(30), NOW, no_rest)
     assert database.read(purged_through) == (NOW - 7 * DAY).replace(minute=0)
 
 
@@ -62,13 +64,13 @@ def test_many_records_go_in_batches_with_a_rest_between(database: Database, monk
     monkeypatch.setattr(retention, "BATCH", 4)
     fill(database, *[31 * DAY] * 10)
     rests: list[float] = []
-    assert purge(database, 30, NOW, rests.append) == 10
+    assert purge(database, request_records(30), NOW, rests.append) == 10
     assert rests == [retention.REST_S] * 2
 
 
 def test_the_oldest_go_first(database: Database) -> None:
     fill(database, 31 * DAY, 33 * DAY, 32 * DAY)
-    database.run(lambda connection: retention.delete_batch(connection, NOW - 30 * DAY, 2))
+    database.run(lambda connection: retention.delete_batch(connection, RECORDS, NOW - 30 * DAY, 2))
     assert left(database) == ["req_00000"]
 
 
@@ -78,7 +80,7 @@ def test_several_may_purge_at_a_time(database_url: str, database: Database) -> N
 
     def one() -> None:
         own = open_database(Settings(database_url=database_url), pool_size=1)
-        purged.append(purge(own, 30, NOW, no_rest))
+        purged.append(purge(own, request_records(30), NOW, no_rest))
         own.close()
 
     threads = [threading.Thread(target=one) for _ in range(3)]
@@ -117,7 +119,7 @@ def test_a_database_that_is_away_ends_nothing(database: Database, caplog: pytest
 
 def test_workers_that_start_together_do_not_look_together(database: Database) -> None:
     pauses: list[float] = []
-    stopped = Housekeeper(database, 30, lambda: NOW, pauses.append, lambda: 0.25)
+    stopped = Housekeeper(database, [RECORDS], lambda: NOW, pauses.append, lambda: 0.25)
     stopped.look = stopped.stop  # type: ignore[method-assign]
     stopped.run()
     assert pauses == [375.0]
@@ -139,7 +141,7 @@ def test_rows_that_another_holds_are_left_to_it(postgres_server: Any) -> None:
 
     def while_held(connection: Any) -> int:
         connection.execute(text("SELECT 1 FROM requests WHERE request_id = 'req_00000' FOR UPDATE"))
-        return second.run(lambda other: retention.delete_batch(other, NOW, 10))
+        return second.run(lambda other: retention.delete_batch(other, RECORDS, NOW, 10))
 
     assert first.run(while_held) == 2
     assert left(first) == ["req_00000"]
