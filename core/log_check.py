@@ -114,7 +114,8 @@ class _Comparison:
             except Unwritable as error:
                 self._found.report(str(record.request_id), str(error))
                 continue
-            self._digests.add(record.request_id)
+            if not self._digests.add(record.request_id):
+                continue
             self._stretch(record.started_at + record.total_ms / 1000)
             purged, within = is_before(record, oldest), self._span.holds(moment)
             self._found.purged += purged
@@ -195,11 +196,15 @@ class _Digests:
         self._sorted: list[array[int]] = []
         self._latest: set[int] = set()
 
-    def add(self, request_id: str) -> None:
+    def add(self, request_id: str) -> bool:
+        """Whether it is new."""
+        if request_id in self:
+            return False
         self._latest.add(_digest(request_id))
         if len(self._latest) >= _DIGESTS:
             self._sorted.append(array("Q", sorted(self._latest)))
             self._latest = set()
+        return True
 
     def __contains__(self, request_id: str) -> bool:
         digest = _digest(request_id)

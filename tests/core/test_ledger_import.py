@@ -14,6 +14,7 @@ from sqlalchemy import delete, select
 
 from core.db import Database
 from core.kept import request_records
+from core.ledger import write_all
 from core.ledger_import import Imported, import_lines
 from core.log import AccessLog, LineWriter
 from core.log_lines import NoRecord, record_of
@@ -78,6 +79,19 @@ def test_a_lost_ledger_comes_back_from_the_log_to_the_last_column(log: Path, dat
     found = import_lines(database, log.read_bytes().splitlines(), BERLIN)
     assert everything(database) == before and len(before[0]) == 30
     assert found == Imported(written=30, turned_away=1)
+
+
+def test_budgets_after_an_import_are_those_before_the_loss_at_a_months_edge_over_there(database: Database) -> None:
+    """Half past midnight of 1 November in Berlin is still October in UTC; an hour before is October in both."""
+    edge = datetime(2026, 10, 31, 23, 30, tzinfo=UTC).timestamp()
+    spent = {"provider": "bedrock", "status": 200, "cost_micros": 700}
+    lines = [line(started_at=edge + 1, **spent), line(started_at=edge - 3600, **spent).replace(b"req_1", b"req_2")]
+    write_all(database, [record_of(each) for each in lines], [], BERLIN)
+    before = everything(database)
+    empty(database)
+    import_lines(database, lines, BERLIN)
+    assert everything(database) == before
+    assert before[2] == [("2026-10", "k", "u", 700), ("2026-11", "k", "u", 700)]
 
 
 def test_what_the_ledger_knows_changes_nothing(log: Path, database: Database) -> None:
