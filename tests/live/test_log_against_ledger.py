@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, select, update
 
+from core.ledger import write_batch
 from core.models import requests, usage_hourly
+from core.record import RequestRecord
 from core.spend_models import spend_monthly
 from sandbox.product import ROOT
 from tests.live.asking import ask, at_once, await_true
@@ -77,6 +81,22 @@ def test_a_line_that_is_lost_and_a_cost_that_was_changed_are_named_and_the_exit_
     assert done.returncode == 1
     assert "1 requests in the ledger, but not in the log: " in done.stdout and f"  {lost}\n" in done.stdout
     assert f"1 requests differ (ledger less log): cost_micros +1\n  {wrong}: cost_micros\n" in done.stdout
+
+
+def test_the_command_line_deletes_what_is_older_than_thirty_days_beside_workers_at_work(stack: Any, developer: Any) -> None:
+    now = time.time()
+    one = RequestRecord("req_0", now, "user_old", "key_old", provider="plan", status=200)
+    ages = {"req_29": 29.9, "req_31": 31.0, "req_400": 400.0}
+    old = [replace(one, request_id=name, started_at=now - days * 86_400) for name, days in ages.items()]
+    stack.database.run(lambda connection: write_batch(connection, old))
+    before = stack.database.read(hourly)
+    done = stack.product.cli("purge")
+    assert (done["purged"], [row.request_id for row in rows_of(stack, "key_old")]) == (2, ["req_29"])
+    assert (stack.database.read(hourly), verify(stack)["ok"]) == (before, True)
+
+
+def hourly(connection: Any) -> list[Any]:
+    return list(connection.execute(select(usage_hourly).order_by(*usage_hourly.primary_key)).all())
 
 
 def run_cli(stack: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
