@@ -154,6 +154,17 @@ def test_ten_megabytes_reach_a_slow_reader_whole(ends: Ends) -> None:
     assert received.digest() == hashlib.sha256(content).digest()
 
 
+def test_a_long_body_leaves_the_loop_a_turn_for_each_piece_though_the_kernel_would_take_more(ends: Ends) -> None:
+    """The kernel takes a megabyte at once, which would hold every stream up for as long as the copying takes."""
+    turns: list[int] = []
+    watcher = get_hub().loop.prepare()  # called once in each round of the loop
+    watcher.start(turns.append, 1)
+    ends.there.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_000_000)
+    ends.here.send(bytes(1_000_000), FAR)
+    watcher.close()
+    assert len(turns) >= 3
+
+
 def test_sending_to_a_peer_that_does_not_read_has_a_deadline(ends: Ends) -> None:
     with pytest.raises(Expired):
         ends.here.send(bytes(50_000_000), soon())
