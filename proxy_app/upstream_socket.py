@@ -21,7 +21,7 @@ from gevent.monkey import get_original
 
 _READ, _WRITE = 1, 2
 _RECV_BYTES = 65_536
-_SEND_BYTES = 262_144  # less than a millisecond of copying; 10 MB at once are 20 to 30, in which no stream moves
+_SEND_BYTES = 262_144  # less than a millisecond of copying; ten megabytes in one go would hold every stream up
 _WANTS_READ = (BlockingIOError, ssl.SSLWantReadError)
 _WANTS_WRITE = (BlockingIOError, ssl.SSLWantWriteError)
 
