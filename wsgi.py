@@ -23,6 +23,7 @@ from core.db import Database, DatabaseAway, cooperate_with_gevent, open_database
 from core.heartbeat import Heartbeat, Load, Worker
 from core.housekeeping import Housekeeper
 from core.ids import new_id, new_request_id
+from core.kept import all_kept
 from core.local_files import LocalSecrets, ensure_local
 from core.log import AccessLog, configure_logging
 from core.ports import BedrockProbe
@@ -126,7 +127,7 @@ def create_app(settings: Settings | None = None) -> Service:
         database=database,
         readiness=readiness,
         heartbeat=heartbeat,
-        housekeeper=Housekeeper(database, settings.retention_days),
+        housekeeper=Housekeeper(database, all_kept(settings)),
         reprice=lambda: recorder.use_prices(database.read(prices_in_force)),
         close_admin=admin.close,
         unreadable=proxy.unreadable,

@@ -12,8 +12,9 @@ import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -22,9 +23,11 @@ from admin_app.cli_desk import Answer, Desk, Words
 from admin_app.cli_values import moment
 from admin_app.exports import plain_cell
 from core.db import take_time
+from core.kept import REQUESTS, all_kept
 from core.ledger import SUMMED
-from core.ledger_check import MOST_SHOWN, Verdict, Waiting, compare, look_into_spools
+from core.ledger_check import MOST_SHOWN, Verdict, Waiting, compare, ids_in_spools, look_into_spools
 from core.ledger_import import Imported, import_lines
+from core.log_check import Compared, Span, Sum, compare_with_log
 from core.retention import purge
 from core.usage_report import BUCKETS, GROUPS, UsageLine, buckets, usage_between
 
@@ -39,14 +42,16 @@ def add_words(nouns: Words) -> None:
     ledger = nouns.noun("ledger", "the books")
     bring = ledger.verb("import", _import, "rows from the log lines of requests; twice is as good as once")
     bring.add_argument("file", metavar="FILE", nargs="?", default="-", help="- or nothing: standard input")
-    _add_range(ledger.verb("verify", _verify, "compare rows, sums and spool; exit 1 if they differ"))
+    verify = ledger.verb("verify", _verify, "compare rows, sums, spool and, with --log, a log; exit 1 if they differ")
+    verify.add_argument("--log", metavar="FILE", help="also compare rows with the log lines of requests; - is standard input")
+    _add_range(verify)
     export = nouns.noun("usage", "sums").verb("export", _export, "sums as CSV")
     _add_range(export)
     export.add_argument("--bucket", choices=BUCKETS, default="day")
     export.add_argument("--by", type=_groups, default=GROUPS, metavar="LIST", help="of user,key,model,provider (all)")
     export.add_argument("--timezone", type=_zone, default=ZoneInfo("UTC"), metavar="ZONE", help="where days begin (UTC)")
-    purging = nouns.verb("purge", _purge, "delete request records that were kept long enough")
-    purging.add_argument("--days", type=_days, metavar="DAYS", help="instead of PROXY_RETENTION_DAYS")
+    purging = nouns.verb("purge", _purge, "delete what was kept long enough: request records, and all else that grows")
+    purging.add_argument("--days", type=_days, metavar="DAYS", help="for request records, instead of PROXY_RETENTION_DAYS")
 
 
 def _add_range(parser: ArgumentParser) -> None:
@@ -56,7 +61,7 @@ def _add_range(parser: ArgumentParser) -> None:
 
 def _import(desk: Desk, arguments: Namespace) -> Answer:
     with _log_lines(desk, arguments.file) as lines:
-        found = import_lines(desk.database, lines)
+        found = import_lines(desk.database, lines, ZoneInfo(desk.settings.budget_timezone))
     return Answer(asdict(found), _told(found), 1 if found.bad else 0)
 
 
@@ -88,7 +93,8 @@ def _verify(desk: Desk, arguments: Namespace) -> Answer:
 
     verdict = desk.database.read(work)
     waiting = look_into_spools(desk.settings.spool_dir)
-    is_right = not (verdict.total or waiting.damaged or waiting.dead)
+    in_log = _compared(desk, arguments)
+    is_right = not (verdict.total or waiting.damaged or waiting.dead) and (in_log is None or in_log.is_right)
     differences = [asdict(each) | {"hour": each.hour.isoformat()} for each in verdict.differences]
     document = {
         "ok": is_right,
@@ -97,8 +103,40 @@ def _verify(desk: Desk, arguments: Namespace) -> Answer:
         "different": verdict.total,
         "differences": differences,
         "spool": asdict(waiting),
+        "log": asdict(in_log) if in_log else None,
     }
-    return Answer(document, _verdict_told(verdict, waiting), 0 if is_right else 1)
+    told = "\n".join([_verdict_told(verdict, waiting), *(_log_told(in_log) if in_log else [])])
+    return Answer(document, told, 0 if is_right else 1)
+
+
+def _compared(desk: Desk, arguments: Namespace) -> Compared | None:
+    if arguments.log is None:
+        return None
+    span, waiting = Span(arguments.since, arguments.until), partial(ids_in_spools, desk.settings.spool_dir)
+    with _log_lines(desk, arguments.log) as lines:
+        return compare_with_log(desk.database, lines, span, waiting)
+
+
+def _log_told(found: Compared) -> list[str]:
+    lines = [f"Log: {found.matched} requests are the same in the ledger."]
+    lines += _sum_told("in the log, but not in the ledger", found.only_in_log)
+    lines += _sum_told("in the ledger, but not in the log", found.only_in_ledger)
+    lines += _sum_told("differ (ledger less log)", found.differing)
+    lines.append(
+        f"Left out: {found.waiting} that wait in a spool, {found.worker_lost} whose worker was killed, {found.purged} of hours "
+        f"whose records were purged, {found.outside} outside of the span, {found.turned_away} that were nobody's."
+    )
+    if found.bad:
+        lines += [f"{found.bad} lines could not be read:", *(f"  {problem}" for problem in found.problems)]
+    return lines
+
+
+def _sum_told(what: str, lacking: Sum) -> list[str]:
+    if not lacking.requests:
+        return []
+    amounts = ", ".join(f"{name} {value:+d}" for name, value in lacking.amounts.items())
+    more = ["  ..."] if lacking.requests > len(lacking.shown) else []
+    return [f"{lacking.requests} requests {what}: {amounts or 'no tokens'}", *(f"  {each}" for each in lacking.shown), *more]
 
 
 def _verdict_told(verdict: Verdict, waiting: Waiting) -> str:
@@ -145,9 +183,13 @@ def _read_bucket(desk: Desk, begin: datetime, end: datetime, groups: tuple[str, 
 
 
 def _purge(desk: Desk, arguments: Namespace) -> Answer:
-    days = arguments.days or desk.settings.retention_days
-    purged = purge(desk.database, days, desk.now(), time.sleep)
-    return Answer({"purged": purged, "days": days}, f"Deleted {purged} request records older than {days} days.")
+    settings = replace(desk.settings, retention_days=arguments.days) if arguments.days else desk.settings
+    every = all_kept(settings)
+    others = {kept.name: purge(desk.database, kept, desk.now(), time.sleep) for kept in every}
+    purged = others.pop(REQUESTS)
+    told = [f"Deleted {purged} request records older than {settings.retention_days} days."]
+    told += [f"Deleted {count} old rows of {name}." for name, count in others.items() if count]
+    return Answer({"purged": purged, "days": settings.retention_days, "others": others}, "\n".join(told))
 
 
 def _groups(text: str) -> tuple[str, ...]:

@@ -1,18 +1,19 @@
 """The day's chores that one worker of all does: deleting what was kept long enough.
 
-Knows when, not what. Invariants: of all workers of all tasks one does it a day, and another one an hour later if that one dies
-with it; never in the way of a request; no error ends it.
+Knows when, not what goes. Invariants: of all workers of all tasks one does it a day, and another one an hour later if that one
+dies with it; never in the way of a request; no error ends it.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from core import retention
 from core.db import Database, DatabaseAway
+from core.retention import Kept
 from core.threads import Running, sleep, spawn
 
 log = logging.getLogger(__name__)
@@ -28,13 +29,13 @@ class Housekeeper:
     def __init__(
         self,
         database: Database,
-        retention_days: int,
+        all_kept: Sequence[Kept],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         pause: Callable[[float], None] = sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._database = database
-        self._retention_days = retention_days
+        self._all_kept = all_kept
         self._now = now
         self._pause = pause
         self._chance = chance
@@ -56,13 +57,23 @@ class Housekeeper:
             now = self._now()
             if not self._database.run(lambda connection: retention.claim(connection, now, _CLAIMED_S)):
                 return
-            purged = retention.purge(self._database, self._retention_days, now, self._pause)
+            purged = {kept.name: self._purge(kept, now) for kept in self._all_kept}
             self._database.run(lambda connection: retention.put_off(connection, now + DAY))
-            log.info("old request records were deleted", extra={"context": {"purged": purged}})
+            log.info("what was kept long enough was deleted", extra={"context": {"purged": purged}})
         except DatabaseAway as error:
             log.warning("housekeeping has to wait: %s", error)
         except Exception:
             log.exception("housekeeping failed")
+
+    def _purge(self, kept: Kept, now: datetime) -> int:
+        """One table that fails does not keep the others. Raises DatabaseAway."""
+        try:
+            return retention.purge(self._database, kept, now, self._pause)
+        except DatabaseAway:
+            raise
+        except Exception:
+            log.exception("old rows could not be deleted", extra={"context": {"table": kept.name}})
+            return 0
 
     def stop(self) -> None:
         """At once, also in the middle: the next one goes on. Idempotent."""

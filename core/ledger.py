@@ -50,7 +50,7 @@ _UTC = ZoneInfo("UTC")
 _MOST_TRACE_CHARS = 4000
 _LATEST = 253_402_300_799.0  # the end of the year 9999, in unix seconds
 _HOUR_KEY = ("hour", "access_key_id", "provider", "model")
-_AMOUNTS = (
+AMOUNTS = (
     "input_tokens",
     "output_tokens",
     "cache_write_5m_tokens",
@@ -59,7 +59,7 @@ _AMOUNTS = (
     "cost_micros",
     "list_value_micros",
 )
-SUMMED = ("requests", "errors", "fallbacks", *_AMOUNTS)
+SUMMED = ("requests", "errors", "fallbacks", *AMOUNTS)
 
 
 class Unwritable(Exception):
@@ -74,7 +74,7 @@ def write_batch(connection: Connection, records: Sequence[RequestRecord], zone: 
     Raises Unwritable; whoever called finds the record by halving the batch.
     """
     once = {record.request_id: record for record in reversed(records)}
-    rows = [_row(once[request_id]) for request_id in sorted(once)]
+    rows = [row_of(once[request_id]) for request_id in sorted(once)]
     try:
         inserted = set(connection.execute(_INSERT[connection.dialect.name], {"rows": _json(rows)}).scalars())
         new = [row for row in rows if row["request_id"] in inserted]
@@ -125,7 +125,7 @@ def _hourly(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         provider, fault = row["provider"], row["fault"]
         hour = row["started_at"][:13] + ":00:00.000000"
         key = (hour, row["access_key_id"], provider, row["model_served"] or row["model_asked"])
-        amounts = [1, is_error(row["status"], provider, fault), is_fallback(provider, fault), *[row[name] for name in _AMOUNTS]]
+        amounts = [1, is_error(row["status"], provider, fault), is_fallback(provider, fault), *[row[name] for name in AMOUNTS]]
         before = sums.get(key)
         sums[key] = list(map(int, amounts)) if before is None else list(map(int.__add__, before, amounts))
         users[key] = row["user_id"]
@@ -135,7 +135,7 @@ def _hourly(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _row(record: RequestRecord) -> dict[str, Any]:
+def row_of(record: RequestRecord) -> dict[str, Any]:
     """The record as columns, with the same strictness for both databases. Raises Unwritable."""
     texts, counts, numbers = _texts_of(record), _counts_of(record), _numbers_of(record)
     _check(record, texts, counts, numbers)

@@ -7,7 +7,7 @@ spool is only looked at, also that of a living worker.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, String, and_, case, func, literal, or_, selec
 
 from core.ledger import SUMMED
 from core.models import requests, usage_hourly
+from core.record import RequestRecord
 from core.retention import purged_through
 from core.spool import SUFFIX
 from core.types import ProviderName
@@ -85,6 +86,14 @@ def look_into_spools(directory: Path) -> Waiting:
     return Waiting(spools, records, damaged, sum(1 for _ in _lines_of(directory / "dead-letters.jsonl", 0)))
 
 
+def ids_in_spools(directory: Path, wanted: Collection[str]) -> set[str]:
+    """Which of these requests have a record there."""
+    if not wanted:
+        return set()
+    lines = (line for path in sorted(directory.glob(f"*{SUFFIX}")) for line in _lines_left(path))
+    return {found for line in lines if (found := _id_in(line)) in wanted}
+
+
 def _of_records(connection: Connection, since: datetime | None, until: datetime | None) -> Any:
     """The same arithmetic as in core/ledger.py, in SQL."""
     table = requests.c
@@ -121,6 +130,13 @@ def _difference(row: Any) -> Difference:
     hour = hour.astimezone(UTC) if hour.tzinfo else hour.replace(tzinfo=UTC)
     off_by = {name: int(row._mapping[name]) for name in SUMMED if row._mapping[name]}
     return Difference(hour, row.access_key_id, row.provider, row.model, off_by)
+
+
+def _id_in(line: bytes) -> str:
+    try:
+        return RequestRecord.from_json(line[9:]).request_id
+    except ValueError:
+        return ""
 
 
 def _lines_left(path: Path) -> Iterator[bytes]:

@@ -12,6 +12,8 @@ from typing import Any
 
 import orjson
 
+WORKER_LOST = "worker_lost"  # the `error_type` of an answer whose worker was killed: a row without a log line
+
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:

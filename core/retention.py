@@ -1,43 +1,64 @@
 """What was kept long enough goes, a batch at a time. Hourly sums stay for good.
 
-Knows tables and times, not who calls, nor when. Invariants: an hour's request records go all or not at all, and only after the
-mark says so, so that whoever compares records with sums, or brings records back, leaves hours alone that were purged; several
-may purge at a time (each takes rows that no other holds); a batch is one short transaction.
+Knows how rows go and when the job is due, not which tables there are (core/kept.py). Invariants: an hour's request records go
+all or not at all, and only after the mark says so, so that whoever compares records with sums, or brings records back, leaves
+hours alone that were purged; several may purge at a time (each takes rows that no other holds); a batch is one short
+transaction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import Column, Connection, String, Table, delete, or_, select, tuple_, update
 
 from core.db import Database
-from core.models import jobs, requests
+from core.models import jobs
 
 PURGE = "purge"
 BATCH = 1000
 REST_S = 0.05  # between batches: a day's records go within minutes, and nobody waits for them
 
 
-def purge(database: Database, days: int, now: datetime, rest: Callable[[float], None]) -> int:
-    """Delete the request records of whole hours that are older than so many days; returns how many. Raises DatabaseAway."""
-    before = (now - timedelta(days=days)).replace(minute=0, second=0, microsecond=0)
-    database.run(lambda connection: _move_mark(connection, before))
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Rows of `table` go so many `days` after `since`: a time, or a month like `2026-11`, counted from its end.
+
+    `is_marked`: others must know what went, so the mark moves first.
+    """
+
+    name: str
+    table: Table
+    since: Column[str] | Column[datetime]
+    days: int
+    is_marked: bool = False
+
+
+def purge(database: Database, kept: Kept, now: datetime, rest: Callable[[float], None]) -> int:
+    """Delete the rows of whole hours (or months) that were kept long enough; returns how many. Raises DatabaseAway."""
+    before = (now.astimezone(UTC) - timedelta(days=kept.days)).replace(minute=0, second=0, microsecond=0)
+    if kept.is_marked:
+        database.run(lambda connection: _move_mark(connection, before))
     purged = 0
     while True:
-        batch = database.run(lambda connection: delete_batch(connection, before, BATCH))
+        batch = database.run(lambda connection: delete_batch(connection, kept, before, BATCH))
         purged += batch
         if batch < BATCH:
             return purged
         rest(REST_S)
 
 
-def delete_batch(connection: Connection, before: datetime, limit: int) -> int:
-    """The oldest request records before that time, at most `limit`, without those that somebody else deletes just now."""
-    oldest = select(requests.c.request_id).where(requests.c.started_at < before).order_by(requests.c.started_at)
+def delete_batch(connection: Connection, kept: Kept, before: datetime, limit: int) -> int:
+    """The oldest rows before that time, at most `limit`, without those that somebody else deletes just now."""
+    keys = list(kept.table.primary_key)
+    key = keys[0] if len(keys) == 1 else tuple_(*keys)
+    # A month of any time zone that is not over yet is never before the UTC month of a day ago.
+    bound = f"{before:%Y-%m}" if isinstance(kept.since.type, String) else before
+    oldest = select(*keys).where(kept.since < bound).order_by(kept.since)
     chosen = oldest.limit(limit).with_for_update(skip_locked=True)  # SQLite has one writer, and leaves the clause out
-    return connection.execute(delete(requests).where(requests.c.request_id.in_(chosen))).rowcount
+    return connection.execute(delete(kept.table).where(key.in_(chosen))).rowcount
 
 
 def purged_through(connection: Connection) -> datetime | None:

@@ -121,7 +121,9 @@ class Settings:
     budget_away_allowance_usd: Decimal = setting(  # noqa: RUF009
         dollars, Decimal(5), "What a key that has a budget may spend on Bedrock while the database is away."
     )
-    retention_days: int = setting(count, 30, "Days that request records are kept.")
+    retention_days: int = setting(count, 30, "Days that request records, and links that ended, are kept.")
+    plan_history_days: int = setting(count, 30, "Days that the history of plans' windows is kept.")
+    spend_retention_days: int = setting(count, 400, "Days after a month's end that its budgets' sums and warnings are kept.")
     audit_retention_days: int = setting(count, 400, "Days that audit entries are kept.")
     max_users: int = setting(count, 1000, "Users that are not deleted.")
     max_keys_per_user: int = setting(count, 10, "Active access keys of one user.")

@@ -22,7 +22,8 @@ _STANDINGS = frozenset(standing.value for standing in Standing)
 
 
 class LessonSharing:
-    """Call `exchange` at every tick, from one greenlet, and `changed` when the tick says so. Neither raises DatabaseAway."""
+    """Call `publish` and then `absorb` at every tick, from one greenlet (what was found out here goes out before what all know
+    comes in), and `changed` when the tick says so. None raises DatabaseAway."""
 
     def __init__(self, database: Database, book: LessonBook) -> None:
         self._database = database
@@ -32,11 +33,6 @@ class LessonSharing:
     def changed(self) -> None:
         """Somebody wrote. Never blocks."""
         self._stale = True
-
-    def exchange(self) -> None:
-        """What was found out here goes out before what all know comes in."""
-        self.publish()
-        self.absorb()
 
     def publish(self) -> None:
         """Write what waits; the rest waits on when the database is away."""

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from core.db import Database
 from core.log import AccessLog, redact
 from core.pricing import PriceList
-from core.record import RequestRecord
+from core.record import WORKER_LOST, RequestRecord
 from core.settings import Settings
 from core.spool import Spool
 from core.types import Confidence, ProviderName, Usage
@@ -36,7 +36,6 @@ _LOGGED = tuple(name for name in RequestRecord.__slots__ if name not in ("reques
 _logged_of = attrgetter(*_LOGGED)
 _NOTHING = Usage()
 _MOST_TRACE_UNDER_WAY = 400
-WORKER_LOST = "worker_lost"  # the `error_type` of an answer whose worker was killed
 
 
 class Recorder:

@@ -21,6 +21,7 @@ from gevent.monkey import get_original
 
 _READ, _WRITE = 1, 2
 _RECV_BYTES = 65_536
+_SEND_BYTES = 262_144  # less than a millisecond of copying; ten megabytes in one go would hold every stream up
 _WANTS_READ = (BlockingIOError, ssl.SSLWantReadError)
 _WANTS_WRITE = (BlockingIOError, ssl.SSLWantWriteError)
 
@@ -106,20 +107,20 @@ class UpstreamSocket:
                 return received
 
     def send(self, content: bytes, deadline: float) -> None:
-        """Hand all of `content` to the kernel. Raises as `receive`."""
+        """Hand all of `content` to the kernel, a piece for each round of the event loop. Raises as `receive`."""
         rest = memoryview(content)
         while rest:
             if self.severed:
                 raise Severed
             try:
-                sent = self._sock.send(rest)
+                sent = self._sock.send(rest[:_SEND_BYTES])
             except _WANTS_WRITE:
                 sent = 0
             except ssl.SSLWantReadError:
                 self._wait(self._reader, deadline)
                 continue
             rest = rest[sent:]
-            if not sent:  # gevent's TLS socket says so instead of raising
+            if rest:  # also when the kernel would take more: a peer that reads as fast as we write would let nobody else in
                 self._wait(self._write_watcher(), deadline)
 
     def is_silent(self) -> bool:

@@ -113,5 +113,5 @@ def test_purging_deletes_what_was_kept_long_enough(terminal: Terminal, database:
     old = replace(ONE, request_id="req_old", started_at=(NOW - timedelta(days=31)).timestamp())
     database.run(lambda connection: write_batch(connection, [old]))
     assert terminal("purge").out == "Deleted 1 request records older than 30 days.\n"
-    assert terminal("purge --days 2 --json").document == {"purged": 2, "days": 2}
+    assert terminal("purge --days 2 --json").document.items() >= {"purged": 2, "days": 2}.items()
     assert terminal("ledger verify").code == 0

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import delete, update
 
 from core.db import Database
+from core.kept import request_records
 from core.ledger import write_batch
 from core.ledger_check import MOST_SHOWN, Waiting, compare, look_into_spools
 from core.models import requests, usage_hourly
@@ -83,7 +84,7 @@ def test_only_the_range_asked_for_is_compared(filled: Database) -> None:
 
 
 def test_hours_whose_records_were_purged_are_left_alone(filled: Database) -> None:
-    purge(filled, 30, TEN + 2 * HOUR + timedelta(days=30, minutes=20), lambda _: None)
+    purge(filled, request_records(30), TEN + 2 * HOUR + timedelta(days=30, minutes=20), lambda _: None)
     verdict = filled.read(compare)
     assert (verdict.total, verdict.records, verdict.checked_from) == (0, 2, TEN + 2 * HOUR)
 

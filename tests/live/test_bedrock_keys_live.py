@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from core import bedrock_keys, users
-from core.crypto import open_vault
-from core.local_files import ensure_local
-from core.types import KeyHealth, Residency
+from core import bedrock_keys
+from core.types import KeyHealth
 from tests.live.asking import MODEL, OPUS, ask, await_true, line_of, trace_of
+from tests.live.bedrock_asked import attach
 
 STREAMS = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 FIRST, SECOND = "bedrock-first", "bedrock-second"
 GLOBAL, US = f"/model/global.anthropic.{MODEL}/", f"/model/us.anthropic.{MODEL}/"
 
 
-def _attach(stack: Any, developer: Any, secret: str, residency: Residency = Residency.GLOBAL, after: str = "") -> str:
-    """One more Bedrock key; its id. Keys are asked in the order of their ids, which one millisecond may give in any order."""
-    new = bedrock_keys.NewBedrockKey("us-east-1", residency, secret)
-    vault = open_vault(stack.settings, ensure_local(stack.settings))
-    sealed = bedrock_keys.seal_bedrock_key(vault, new)
-    while sealed.id <= after:
-        sealed = bedrock_keys.seal_bedrock_key(vault, new)
-
-    def attach(connection: Any) -> None:
-        user = users.find_user(connection, developer.user_id)
-        bedrock_keys.attach_bedrock_key(connection, user, new, sealed, datetime.now(UTC))
-
-    stack.database.run(attach)
-    return sealed.id
-
-
 def _two_keys(stack: Any, strategy: str = "bedrock_only") -> tuple[Any, str, str]:
     developer = stack.developer(strategy, bedrock="")
-    first = _attach(stack, developer, FIRST)
-    return developer, first, _attach(stack, developer, SECOND, after=first)
+    first = attach(stack, developer, FIRST)
+    return developer, first, attach(stack, developer, SECOND, after=first)
 
 
 def _health(stack: Any, key_id: str) -> KeyHealth:
@@ -86,7 +68,7 @@ def test_a_key_that_cannot_serve_is_followed_by_the_next_key(stack: Any, stream:
 @STREAMS
 def test_geo_residency_never_leaves_the_geography_not_on_throttle_either(stack: Any, stream: bool) -> None:
     developer = stack.developer("bedrock_only", bedrock="")
-    _attach(stack, developer, FIRST, Residency.GEO)
+    attach(stack, developer, FIRST, residency="geo")
     stack.bedrock.fault("throttling_http")
     assert ask(developer, stream=stream).status == 429
     assert _asked(stack) == [(FIRST, US)]
@@ -137,8 +119,8 @@ def test_three_failures_of_one_key_make_the_other_the_first_choice(stack: Any, s
 @pytest.mark.parametrize("secret", ["bedrock-expired", "bedrock-malformed", "bedrock-bad"])
 def test_a_key_that_aws_refuses_is_marked_unhealthy_and_used_no_more(stack: Any, stream: bool, secret: str) -> None:
     developer = stack.developer("bedrock_only", bedrock="")
-    refused = _attach(stack, developer, secret)
-    _attach(stack, developer, SECOND, after=refused)
+    refused = attach(stack, developer, secret)
+    attach(stack, developer, SECOND, after=refused)
     assert ask(developer, stream=stream).came_from_bedrock("")
     assert await_true(lambda: _health(stack, refused) is KeyHealth.UNHEALTHY)
     assert _told(stack, refused)[0] == "auth"
@@ -160,7 +142,7 @@ def test_bedrocks_401_and_403_never_reach_the_client(
     stack: Any, stream: bool, fault: str, health: KeyHealth, strategy: str
 ) -> None:
     developer = stack.developer(strategy, bedrock="")
-    key = _attach(stack, developer, FIRST)
+    key = attach(stack, developer, FIRST)
     stack.anthropic.fault("overloaded")
     stack.bedrock.fault(fault)
     answer = ask(developer, stream=stream)
@@ -185,7 +167,7 @@ def test_with_every_key_unhealthy_a_bedrock_only_key_is_told_whom_to_ask(stack: 
 @STREAMS
 def test_with_every_key_unhealthy_the_plans_own_refusal_arrives_and_no_circuit_applies(stack: Any, stream: bool) -> None:
     developer = stack.developer(bedrock="")
-    key = _attach(stack, developer, "bedrock-expired")
+    key = attach(stack, developer, "bedrock-expired")
     stack.anthropic.fault("plan_exhausted", reset=600)
     assert ask(developer, stream=stream).headers["anthropic-ratelimit-unified-status"] == "rejected"
     await_true(lambda: _health(stack, key) is KeyHealth.UNHEALTHY)
@@ -196,7 +178,7 @@ def test_with_every_key_unhealthy_the_plans_own_refusal_arrives_and_no_circuit_a
 @STREAMS
 def test_an_account_without_global_profiles_uses_the_next_and_remembers_it(stack: Any, stream: bool) -> None:
     developer = stack.developer("bedrock_only", bedrock="")
-    key = _attach(stack, developer, FIRST)
+    key = attach(stack, developer, FIRST)
     stack.bedrock.fault("access_denied", match={"path": "/model/global."})
     for _ in range(2):
         assert ask(developer, stream=stream).came_from_bedrock("")
@@ -207,7 +189,7 @@ def test_an_account_without_global_profiles_uses_the_next_and_remembers_it(stack
 @STREAMS
 def test_one_model_that_is_denied_takes_no_key_out_of_use_not_even_a_fresh_one(stack: Any, stream: bool) -> None:
     developer = stack.developer("bedrock_only", bedrock="")
-    key = _attach(stack, developer, FIRST)
+    key = attach(stack, developer, FIRST)
     stack.bedrock.fault("access_denied", match={"model": OPUS})
     denied = ask(developer, stream=stream, model=OPUS)
     assert (denied.status, denied.headers["x-should-retry"]) == (529, "false")
@@ -227,7 +209,7 @@ def test_what_the_account_has_not_agreed_to_is_shown_with_the_key(
     stack: Any, fault: str, message: str, named: str, shown: str
 ) -> None:
     developer = stack.developer("bedrock_only", bedrock="")
-    key = _attach(stack, developer, FIRST)
+    key = attach(stack, developer, FIRST)
     stack.bedrock.fault(fault, match={"model": OPUS}, message=message)
     assert ask(developer, model=OPUS).json["error"]["message"] == message
     assert await_true(lambda: _health(stack, key) is KeyHealth.LIMITED)
@@ -240,7 +222,7 @@ def test_what_the_account_has_not_agreed_to_is_shown_with_the_key(
 
 def test_a_denied_model_is_not_asked_for_again_at_once_when_the_plan_has_answered(stack: Any) -> None:
     developer = stack.developer(bedrock="")
-    _attach(stack, developer, FIRST)
+    attach(stack, developer, FIRST)
     stack.anthropic.fault("overloaded")
     stack.bedrock.fault("access_denied", match={"model": OPUS})
     answers = [ask(developer, model=OPUS) for _ in range(3)]

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from itertools import accumulate
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import func, select
 
+from core.access import Limits
+from core.access_keys import change_key
+from core.budget import month_of
 from core.models import requests
-from core.spend_models import spend_monthly
-from tests.live.asking import ask
+from core.spend_models import spend_monthly, spend_pending
+from core.spend_rows import SILENT_AFTER
+from tests.live.asking import abandoned, ask, await_true
 from tests.live.leaver import eventually
 
 CENT = 10_000
 CROWD = 200
 CROWD_S = 8.0
+A_CENT: dict[str, Any] = {"max_tokens": 1000, "messages": [{"role": "user", "content": "say-tokens:1000"}]}
 
 
 @pytest.fixture(scope="module")
@@ -41,21 +52,78 @@ def test_a_bedrock_only_key_without_budget_is_told_the_amount_and_the_day(stack:
     assert time.strftime("%Y-", time.gmtime()) in refused.json["error"]["message"]
 
 
-def test_claude_code_shows_our_message_after_one_request(stack: Any, claude_code: Any) -> None:
-    developer = stack.developer("bedrock_only", budget_micros=0)
+def spent_up(stack: Any, strategy: str) -> Any:
+    """Somebody who asked Bedrock until ten cents were gone."""
+    developer = stack.developer(strategy, budget_micros=10 * CENT)
+    asked = 0
+    while (answer := ask(developer, **A_CENT)).status == 200:
+        assert (asked := asked + 1) < 30
+    assert answer.headers["x-proxy-fallback" if answer.status == 429 else "x-should-retry"] in ("budget_spent", "false")
+    return developer
+
+
+def told_of(stack: Any, developer: Any) -> list[dict[str, Any]]:
+    """The log's lines of messages of a key, but for those that Bedrock answered."""
+    lines = [each["context"] for each in stack.product.access_lines()]
+    mine = [each for each in lines if each["access_key_id"] == developer.access_key_id and each["endpoint"] == "messages"]
+    return [each for each in mine if each["status"] != 200]
+
+
+def test_claude_code_shows_the_amount_and_the_day_after_one_request(stack: Any, claude_code: Any) -> None:
+    developer = spent_up(stack, "bedrock_only")
+    before = len(told_of(stack, developer))
     ran = claude_code(developer.base_url, "say hi")
-    assert (ran.exit_code, "the Bedrock budget of this access key is used up" in ran.stdout) == (1, True), ran
-    lines = [
-        each["context"] for each in stack.product.access_lines() if each["context"]["access_key_id"] == developer.access_key_id
-    ]
-    assert [line["status"] for line in lines if line["endpoint"] == "messages"] == [402]
+    assert (ran.exit_code, "the Bedrock budget of this access key is used up: $0." in ran.stdout) == (1, True), ran
+    resets = month_of(datetime.now(UTC), ZoneInfo("UTC")).ends
+    assert f" of $0.10 spent or reserved this month; it begins anew on {resets:%Y-%m-%d} (UTC)" in ran.stdout, ran
+    [only] = told_of(stack, developer)[before:]
+    assert (only["status"], only["error_type"], only["cost_micros"]) == (402, "billing_error", 0)
 
 
 def test_claude_code_shows_the_plans_own_limit_when_the_budget_is_spent(stack: Any, claude_code: Any) -> None:
-    developer = stack.developer(budget_micros=0)
     stack.anthropic.fault("plan_exhausted", reset=600)
+    developer = spent_up(stack, "plan_first")
+    before, paid_before = len(told_of(stack, developer)), len(stack.bedrock_posts())
     ran = claude_code(developer.base_url, "say hi", oauth=True)
     assert (ran.exit_code, "hit your" in ran.stdout) == (1, True), ran
+    [only] = told_of(stack, developer)[before:]
+    assert (only["status"], only["provider"], only["error_type"]) == (429, "plan", "rate_limit_error")
+    assert len(stack.bedrock_posts()) == paid_before
+
+
+def test_what_killed_workers_had_reserved_can_be_spent_again(stack: Any, capsys: Any) -> None:
+    """Its budget is set to what the request in flight has reserved, so there is room for nothing else."""
+    developer = stack.developer("bedrock_only", budget_micros=100 * CENT)
+    stack.bedrock.fault("hang", times=1)
+    with abandoned(developer, messages=[{"role": "user", "content": "a long story " * 30_000}]):
+        reserved = await_true(lambda: pending(stack, developer))
+        lower = partial(replace, monthly_budget_micros=reserved)
+        stack.database.run(lambda c: change_key(c, developer.access_key_id, lower, Limits(1000, 10), datetime.now(UTC)))
+        await_true(lambda: ask(developer).status == 402)
+        [os.kill(pid, signal.SIGKILL) for pid in stack.product.worker_pids()]
+    killed = time.monotonic()
+    await_true(lambda: asked(developer) == 200, 40)
+    took = time.monotonic() - killed
+    with capsys.disabled():
+        print(f"\n${reserved / 1e6:.2f} reserved by killed workers were free after {took:.1f} s")
+    assert took < SILENT_AFTER.total_seconds() + 10
+    rows = await_true(lambda: (found := paid(stack, developer)) and len(found) == flushed(stack, developer) and found)
+    assert spend_of_month(stack, developer) == sum(cost for _, _, cost in rows)
+
+
+def pending(stack: Any, developer: Any) -> int:
+    """What the workers say that they have reserved."""
+    table = spend_pending.c
+    mine = select(func.coalesce(func.sum(table.micros), 0)).where(table.access_key_id == developer.access_key_id)
+    return int(stack.database.read(lambda c: c.execute(mine).scalar_one()))
+
+
+def asked(developer: Any) -> int:
+    """0 while nobody listens."""
+    try:
+        return ask(developer).status
+    except OSError:
+        return 0
 
 
 def test_a_crowd_overshoots_by_no_more_than_what_was_in_flight_and_two_seconds_of_spend(stack: Any, record_property: Any) -> None:

@@ -7,25 +7,29 @@ connection of its own, without a break, from before the change.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from core.access import Limits
 from core.access_keys import change_key, revoke_key, rotate_key
 from core.local_files import ensure_local
+from core.price_rows import set_price
 from core.types import Strategy
 from core.users import change_user, deactivate_user, delete_user
 from sandbox.product import Product
+from tests.live.asking import MODEL
 from tests.live.workers import AtWorker, Seen, at_every_worker, database_under_load, seconds_until
 
 log = logging.getLogger(__name__)  # the figures: pytest -o log_cli=true --log-level=INFO
 
 IN_FORCE_S = 2.0
 GRACE_S = 4.0
+LOG_BYTES = 200_000
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +105,58 @@ CHANGES: dict[str, tuple[Callable[[Any], Callable[[Any], Any]], Callable[[Seen],
     "a key's strategy": (lambda d: options(d, strategy=Strategy.BEDROCK_ONLY), is_from_bedrock),
     "a key's limit": (lambda d: options(d, requests_per_minute=1), is_over_the_limit),
 }
+
+
+def user_budget(developer: Any) -> Callable[[Any], Any]:
+    def change(connection: Any) -> Any:
+        return change_user(
+            connection, developer.user_id, lambda old: replace(old, profile=replace(old.profile, monthly_budget_micros=1)), now()
+        )
+
+    return change
+
+
+BUDGETS = {"a user's budget": user_budget, "a key's budget": lambda d: options(d, monthly_budget_micros=1)}
+
+
+@pytest.mark.parametrize("change", BUDGETS)
+def test_a_budget_that_is_lowered_is_in_force_in_every_worker_within_two_seconds(
+    stack: Any, workers: list[AtWorker], change: str
+) -> None:
+    developer = stack.developer("bedrock_only", budget_micros=10**9)
+    took = seconds_until(
+        workers, developer.access_key, lambda: stack.database.run(BUDGETS[change](developer)), lambda seen: seen.status == 402
+    )
+
+    log.info("%s: %s s", change, took)
+    assert len(took) == 4
+    assert max(took) < IN_FORCE_S, took
+
+
+def test_a_new_price_is_in_force_in_every_worker_within_two_seconds(
+    stack: Any, workers: list[AtWorker], neighbour: Product
+) -> None:
+    developer, products = stack.developer("bedrock_only"), (stack.product, neighbour)
+    rates = dict.fromkeys(("input", "output", "cache_write_5m", "cache_write_1h", "cache_read"), "1000")
+    row = {"model": MODEL, "from": "2026-11-24", "rates": rates}
+    old = cost_of(products, workers[0].ask(developer.access_key))
+    took = seconds_until(
+        workers,
+        developer.access_key,
+        lambda: stack.database.run(lambda c: set_price(c, row, now())),
+        lambda seen: cost_of(products, seen) > 50 * old,
+    )
+
+    log.info("a price: %s s", took)
+    assert (len(took), old > 0) == (4, True)
+    assert max(took) < IN_FORCE_S, took
+
+
+def cost_of(products: Iterable[Product], seen: Seen) -> int:
+    """As the server's log line of it says, which is written before the answer's last bytes."""
+    ends = b"".join(product.log_path.read_bytes()[-LOG_BYTES:] for product in products)
+    lines = [orjson.loads(line) for line in ends.splitlines() if seen.request_id.encode() in line]
+    return int(lines[-1]["context"]["cost_micros"])
 
 
 @pytest.mark.parametrize("change", CHANGES)

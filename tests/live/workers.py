@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,11 @@ _HEAVY = (
 
 @dataclass(frozen=True)
 class Seen:
-    """What a worker answered."""
+    """What a worker answered. Two answers of the same kind are equal."""
 
     status: int
     provider: str
+    request_id: str = field(default="", compare=False)
 
 
 @dataclass
@@ -53,7 +54,7 @@ class AtWorker:
         self.connection.request("POST", f"/ak/{access_key}/v1/messages", json.dumps(question(stream=False)), headers)
         answer = self.connection.getresponse()
         answer.read()
-        return Seen(answer.status, answer.headers.get("x-proxy-provider", ""))
+        return Seen(answer.status, answer.headers.get("x-proxy-provider", ""), answer.headers.get("x-proxy-request-id", ""))
 
 
 def at_every_worker(products: Iterable[Product]) -> list[AtWorker]:

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from core.db import Database, open_database, take_time
+from core.kept import request_records
 from core.ledger import write_batch
 from core.ledger_check import Verdict, compare
 from core.models import requests
@@ -109,11 +110,13 @@ def test_all_records_are_compared_with_their_sums(ledger: Database, tell: Callab
 
 def test_thirty_days_stay_and_ten_days_go_in_short_transactions(ledger: Database, tell: Callable[[Any], None]) -> None:
     before = NOW - timedelta(days=30)
-    plans = plans_of(ledger, lambda connection: delete_batch(connection, before, 1000))
+    plans = plans_of(ledger, lambda connection: delete_batch(connection, request_records(30), before, 1000))
     tell("\n".join(plans))
     assert [line for line in lines_of(plans) if "Seq Scan on requests" in line] == []
     rests: list[float] = []
-    purged, took = timed("retention: a quarter of a million records, without rests", lambda: purge(ledger, 30, NOW, rests.append))
+    purged, took = timed(
+        "retention: a quarter of a million records, without rests", lambda: purge(ledger, request_records(30), NOW, rests.append)
+    )
     assert abs(purged - RECORDS // 4) < 2000 and len(rests) == purged // 1000
     assert_quick(took, 120.0, tell)
     assert checked(ledger).total == 0

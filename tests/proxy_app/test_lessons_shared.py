@@ -73,7 +73,12 @@ class Worker:
     def tick(self) -> None:
         """As if the tick had told of a change."""
         self.sharing.changed()
-        self.sharing.exchange()
+        self.look()
+
+    def look(self) -> None:
+        """What the service does at every tick."""
+        self.sharing.publish()
+        self.sharing.absorb()
 
     def refused(self, place: Place = HERE) -> frozenset[str]:
         return self.book.of(place).refused.betas
@@ -131,7 +136,7 @@ def test_a_worker_that_starts_knows_what_is_known(world: World) -> None:
     first.book.note(HERE, [named("x"), one_of("a", "b")])
     first.tick()
     late = world.worker()
-    late.sharing.exchange()
+    late.look()
     assert (late.refused(), late.doubted()) == ({"x"}, {"a", "b"})
 
 
@@ -153,7 +158,7 @@ def test_while_the_database_is_away_a_worker_uses_its_own_lessons_and_shares_the
     first.tick()
     assert (first.refused(), len(first.book.waiting)) == ({"x"}, 1)
     world.database.away = False
-    first.sharing.exchange()
+    first.look()
     second.tick()
     assert (second.refused(), first.book.waiting) == ({"x"}, [])
 
@@ -165,7 +170,7 @@ def test_what_changed_while_the_database_was_away_is_read_without_another_change
     world.database.away = True
     second.tick()
     world.database.away = False
-    second.sharing.exchange()
+    second.look()
     assert second.refused() == {"x"}
 
 
