@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 import falcon
 
-from admin_app import user_pages
+from admin_app import bedrock_key_pages, csv_pages, key_pages, link_pages, user_pages
 from admin_app.claim import ROUTE as CLAIM_ROUTE
 from admin_app.claim import ClaimPage, Issuing
 from admin_app.front import Front
@@ -55,6 +55,7 @@ class Surroundings:
     known_models: frozenset[str] = frozenset()
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
+    known_regions: tuple[str, ...] = ()
 
 
 class AdminApp:
@@ -75,10 +76,15 @@ class AdminApp:
             f"{settings.environment}, {settings.base_url}", around.this_worker, lambda: _utc(around.wall()), around.clock
         )
         issuing = Issuing(secrets.server_secret, Limits.of(settings), settings.base_url, facts.now)
-        tools = Tools(settings, secrets.server_secret, around.vault, around.probe, around.known_models, around.this_worker)
+        known = (around.known_models, around.this_worker, around.known_regions)
+        tools = Tools(settings, secrets.server_secret, around.vault, around.probe, *known)
         front = Front(doorkeeper, self._pages, database, tools, facts.now)
         routes = {
             **user_pages.routes(front),
+            **key_pages.routes(front),
+            **bedrock_key_pages.routes(front),
+            **link_pages.routes(front),
+            **csv_pages.routes(front),
             HOME: OverviewPage(front, database, facts),
             f"{HOME}/login": SignIn(doorkeeper, self._owner, Throttle(around.clock)),
             f"{HOME}/logout": SignOut(doorkeeper),

@@ -10,6 +10,14 @@ NOTICES = MappingProxyType(
         "user-changed": "The changes are saved. They are in force in every worker within two seconds.",
         "user-activated": "The user is active again, and so are their keys.",
         "user-deactivated": "The user is inactive. All their keys are cut off within two seconds.",
+        "key-changed": "The changes are saved. They are in force in every worker within two seconds.",
+        "key-revoked": "The key is revoked. It is refused by every worker within two seconds.",
+        "circuit-closed": "The circuit is closed. Every worker lets the next request through within about two seconds.",
+        "bedrock-key-works": "The Bedrock key was tested: AWS takes it.",
+        "bedrock-key-refused": "AWS refuses the Bedrock key. It is kept, but not used; the reason stands beside it.",
+        "bedrock-key-test-failed": "The Bedrock key is kept, but its test did not succeed; the reason stands beside it.",
+        "bedrock-key-removed": "The Bedrock key is destroyed. At AWS it is still there: end it there, too.",
+        "link-withdrawn": "The link is withdrawn.",
         "user-deleted": "The user is deleted: their keys are revoked, their Bedrock keys destroyed.",
     }
 )
