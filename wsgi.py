@@ -111,7 +111,8 @@ def create_app(settings: Settings | None = None) -> Service:
     heartbeat = Heartbeat(database, _worker(worker_id), partial(_load, readiness, circuits, live, recorder))
     reports = open_database(settings, pool_size=1)  # apart, so that a report cannot hold key look-ups up
     probe = build_bedrock_probe(settings)
-    around = Surroundings(heartbeat.seen, _new_request_id, AccessLog(lines), vault, probe, known_models())
+    regions = load_catalogue().known_regions()
+    around = Surroundings(heartbeat.seen, _new_request_id, AccessLog(lines), vault, probe, known_models(), known_regions=regions)
     admin = AdminApp(settings, local, reports, around)
 
     parts = Parts(

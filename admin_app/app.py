@@ -16,7 +16,19 @@ from urllib.parse import urlencode
 
 import falcon
 
-from admin_app import audit_pages, circuit_pages, model_pages, price_pages, request_pages, system_pages, user_pages
+from admin_app import (
+    audit_pages,
+    bedrock_key_pages,
+    circuit_pages,
+    csv_pages,
+    key_pages,
+    link_pages,
+    model_pages,
+    price_pages,
+    request_pages,
+    system_pages,
+    user_pages,
+)
 from admin_app.claim import ROUTE as CLAIM_ROUTE
 from admin_app.claim import ClaimPage, Issuing
 from admin_app.front import Front
@@ -40,6 +52,20 @@ from core.version import VERSION
 
 log = logging.getLogger(__name__)
 
+# Each has `routes(front)`: path -> resource.
+_NOUNS = (
+    user_pages,
+    key_pages,
+    bedrock_key_pages,
+    link_pages,
+    csv_pages,
+    request_pages,
+    circuit_pages,
+    price_pages,
+    model_pages,
+    audit_pages,
+    system_pages,
+)
 _YEAR = "private, max-age=31536000, immutable"
 
 
@@ -55,6 +81,7 @@ class Surroundings:
     known_models: frozenset[str] = frozenset()
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
+    known_regions: tuple[str, ...] = ()
 
 
 class AdminApp:
@@ -75,16 +102,11 @@ class AdminApp:
             f"{settings.environment}, {settings.base_url}", around.this_worker, lambda: _utc(around.wall()), around.clock
         )
         issuing = Issuing(secrets.server_secret, Limits.of(settings), settings.base_url, facts.now)
-        tools = Tools(settings, secrets.server_secret, around.vault, around.probe, around.known_models, around.this_worker)
+        known = (around.known_models, around.this_worker, around.known_regions)
+        tools = Tools(settings, secrets.server_secret, around.vault, around.probe, *known)
         front = Front(doorkeeper, self._pages, database, tools, facts.now)
         routes = {
-            **user_pages.routes(front),
-            **audit_pages.routes(front),
-            **circuit_pages.routes(front),
-            **request_pages.routes(front),
-            **system_pages.routes(front),
-            **price_pages.routes(front),
-            **model_pages.routes(front),
+            **{path: page for noun in _NOUNS for path, page in noun.routes(front).items()},
             HOME: OverviewPage(front, database, facts),
             f"{HOME}/login": SignIn(doorkeeper, self._owner, Throttle(around.clock)),
             f"{HOME}/logout": SignOut(doorkeeper),

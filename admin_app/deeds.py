@@ -30,7 +30,7 @@ class Said:
 @dataclass(frozen=True, slots=True)
 class Deed:
     """`say(work, params)` reads what the words need; raises NotFound. `after` is where to go then (a path with the same
-    parameters in braces), `notice` what is said there."""
+    parameters in braces; empty: where `back` leads), `notice` what is said there."""
 
     operation: Operation
     nav: str
@@ -53,13 +53,14 @@ class DeedPage:
         deed = self._deed
         work = self._front.enter(req, resp, deed.operation.role)
         fields = self._front.form(req)
+        after = deed.after.format(**params) or deed.say(work, params).back  # while it is there still
         try:
             self._front.ask(work, deed.operation, {**fields, **params})
         except Refused as refused:
             resp.status = falcon.HTTP_409
             self._ask(req, resp, params, str(refused))
         else:
-            raise see_other(deed.after.format(**params), deed.notice)
+            raise see_other(after, deed.notice)
 
     def _ask(self, req: falcon.Request, resp: falcon.Response, params: dict[str, str], problem: str) -> None:
         work = self._front.enter(req, resp, self._deed.operation.role)

@@ -27,10 +27,22 @@ def as_table(rows: Sequence[Row], if_empty: str) -> str:
 
 def as_csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
     """RFC 4180 with a heading, every cell quoted, no line end behind the last row."""
+    return "\r\n".join([csv_heading(columns), *filter(None, [csv_rows(rows, columns)])])
+
+
+def csv_heading(columns: Sequence[str]) -> str:
+    """The first line of `as_csv`."""
+    return _lines([columns])
+
+
+def csv_rows(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    """As `as_csv`, without the heading; empty without rows."""
+    return _lines([[plain_cell(row[column]) for column in columns] for row in rows])
+
+
+def _lines(lines: Sequence[Sequence[str]]) -> str:
     written = io.StringIO()
-    writer = csv.writer(written, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
-    writer.writerow(columns)
-    writer.writerows([plain_cell(row[column]) for column in columns] for row in rows)
+    csv.writer(written, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerows(lines)
     return written.getvalue().removesuffix("\r\n")
 
 

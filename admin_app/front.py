@@ -27,6 +27,7 @@ from core.db import Database
 NAVIGATION = (
     ("/admin", "Dashboard", "dashboard", Role.VIEWER),
     ("/admin/users", "Users", "users", Role.VIEWER),
+    ("/admin/keys", "Access keys", "keys", Role.VIEWER),
     ("/admin/usage", "Usage", "usage", Role.VIEWER),
     ("/admin/requests", "Requests", "requests", Role.VIEWER),
     ("/admin/circuits", "Circuits", "circuits", Role.VIEWER),
@@ -86,6 +87,7 @@ class Front:
             "here": req.relative_uri,
         }
         target = (req.get_header("hx-target") or "").replace("-", "_") if req.get_header("hx-request") else ""
+        known["is_part"] = bool(target)
         resp.content_type = falcon.MEDIA_HTML
         resp.set_header("vary", "hx-request")
         resp.text = self.pages.render(template, block=target, **known, **values)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from admin_app.exports import Row, as_csv, as_table
+from admin_app.exports import Row, as_csv, as_table, csv_heading, csv_rows
 from core.access_keys import AccessKey
 from core.bedrock_keys import AttachedBedrockKey, expiry_warning
 from core.model_rows import ModelRow
@@ -37,6 +37,15 @@ class Listing:
     @property
     def csv(self) -> str:
         return as_csv(self.rows, self.columns)
+
+    @property
+    def heading(self) -> str:
+        """The first line of `csv`; `csv_rows` are the others."""
+        return csv_heading(self.columns)
+
+    @property
+    def csv_rows(self) -> str:
+        return csv_rows(self.rows, self.columns)
 
 
 _USER = ("id", "name", "strategy", "status", "monthly_budget_usd", "email", "note", "created_at")

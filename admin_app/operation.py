@@ -77,6 +77,7 @@ class Tools:
     probe: BedrockProbe
     known_models: frozenset[str]
     this_worker: Callable[[], WorkerSeen]
+    known_regions: tuple[str, ...] = ()
 
     @property
     def limits(self) -> Limits:

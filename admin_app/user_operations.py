@@ -80,21 +80,21 @@ def _find(doing: Doing, taken: FindUsers) -> Listed[UserShown]:
 
 
 def _get(doing: Doing, taken: TheUser) -> UserShown:
-    return _shown(doing, users.find_user(doing.connection, taken.user_id))
+    return _shown(doing, taken.user_id)
 
 
 def _add(doing: Doing, taken: NewUser) -> UserShown:
     profile = Profile(taken.email, taken.note, micros(taken.monthly_budget_usd, "monthly_budget_usd"))
     user = users.add_user(doing.connection, taken.name, taken.strategy, doing.tools.limits, doing.now, profile)
     doing.note("user.create", user.id, {}, noted(user))
-    return _shown(doing, user)
+    return _shown(doing, user.id)
 
 
 def _change(doing: Doing, taken: ChangedUser) -> UserShown:
     before = users.find_user(doing.connection, taken.user_id)
     after = users.change_user(doing.connection, before.id, lambda user: _changed(user, taken), doing.now)
     doing.note("user.update", after.id, noted(before), noted(after))
-    return _shown(doing, after)
+    return _shown(doing, after.id)
 
 
 def _activate(doing: Doing, taken: TheUser) -> UserShown:
@@ -117,7 +117,7 @@ def _set_status(doing: Doing, taken: TheUser, verb: str, set_status: Any) -> Use
     set_status(doing.connection, before.id, doing.now)
     after = users.find_user(doing.connection, before.id)
     doing.note(f"user.{verb}", before.id, noted(before), noted(after))
-    return _shown(doing, after)
+    return _shown(doing, after.id)
 
 
 def _changed(user: User, taken: ChangedUser) -> User:
@@ -128,8 +128,8 @@ def _changed(user: User, taken: ChangedUser) -> User:
     return replace(user, **given, profile=replace(user.profile, **of_profile))
 
 
-def _shown(doing: Doing, user: User) -> UserShown:
-    return shown(user_line(doing.connection, user, doing.now, doing.tools.month(doing.now)))
+def _shown(doing: Doing, user_id: str) -> UserShown:
+    return shown(user_line(doing.connection, user_id, doing.now, doing.tools.month(doing.now)))
 
 
 def shown(line: UserLine) -> UserShown:

@@ -12,6 +12,7 @@ import falcon
 import msgspec
 
 from admin_app import user_operations as does
+from admin_app import whole_operations
 from admin_app.deeds import Deed, DeedPage, Said
 from admin_app.fields import from_texts, offset_of
 from admin_app.front import Front, Texts, query_of, see_other
@@ -21,7 +22,7 @@ from core.types import Strategy, UserStatus
 from core.user_list import UserSort
 
 HOME = "/admin/users"
-_FILTERS = ("search", "status", "strategy", "sort", "cursor")
+FILTERS = ("search", "status", "strategy", "sort", "cursor")
 _WORDS = {"strategies": tuple(Strategy), "statuses": tuple(UserStatus), "sorts": tuple(UserSort)}
 
 
@@ -47,7 +48,7 @@ class UsersPage:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         work = self._front.enter(req, resp)
-        query = query_of(req, *_FILTERS)
+        query = query_of(req, *FILTERS)
         try:
             asked = from_texts(does.FindUsers, query)
         except BadFields:  # a link from elsewhere; the whole list is better than an error
@@ -65,8 +66,8 @@ class UserPage:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, user_id: str) -> None:
         work = self._front.enter(req, resp)
-        user = self._front.ask(work, does.GET, {"user_id": user_id})
-        self._front.show(req, resp, "users/one.html", nav="users", user=user)
+        whole = self._front.ask(work, whole_operations.USER, {"user_id": user_id})
+        self._front.show(req, resp, "users/one.html", nav="users", whole=whole, user=whole.user)
 
 
 class UserForm:

@@ -136,7 +136,7 @@ def find_key(connection: Connection, key_id: str) -> AccessKey:
     row = connection.execute(_selection().where(access_keys.c.id == key_id)).one_or_none()
     if row is None:
         raise _no_such(key_id)
-    return _access_key(row)
+    return access_key_of(row)
 
 
 def list_keys(connection: Connection, user_id: str | None = None) -> list[AccessKey]:
@@ -144,7 +144,7 @@ def list_keys(connection: Connection, user_id: str | None = None) -> list[Access
     query = _selection().order_by(access_keys.c.id)
     if user_id is not None:
         query = query.where(access_keys.c.user_id == user_id)
-    return [_access_key(row) for row in connection.execute(query)]
+    return [access_key_of(row) for row in connection.execute(query)]
 
 
 def check_options(options: KeyOptions, now: datetime, before: KeyOptions = KeyOptions()) -> None:
@@ -193,7 +193,7 @@ def _no_such(key_id: str) -> NotFound:
     return NotFound(f"there is no access key {key_id}")
 
 
-def _access_key(row: Row[Any]) -> AccessKey:
+def access_key_of(row: Row[Any]) -> AccessKey:
     strategy = Strategy(row.strategy) if row.strategy else None
     options = KeyOptions(row.name, row.expires_at, strategy, row.monthly_budget_micros, row.requests_per_minute)
     seen = LastSeen(row.last_seen_at, row.last_seen_address)

@@ -7,7 +7,7 @@ asks for what is newer than the last it saw misses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from core.models import circuits, revisions
 OPEN = "open"
 CLOSED = "closed"
 KEPT_FOR = timedelta(days=1)
+_MOST_OF_A_KEY = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,14 @@ def open_circuits(connection: Connection, now: datetime) -> list[CircuitRow]:
     """Every circuit that some worker keeps open and whose time has not come, the longest open first."""
     is_open = and_(circuits.c.state == OPEN, circuits.c.until > now)
     return [_row(row) for row in connection.execute(select(circuits).where(is_open).order_by(circuits.c.opened_at)).mappings()]
+
+
+def circuits_of(connection: Connection, holders: Collection[str], now: datetime) -> list[CircuitRow]:
+    """Those of these access keys and Bedrock keys that are open and whose time has not come, the longest open first."""
+    is_open = and_(circuits.c.state == OPEN, circuits.c.until > now)
+    held = or_(circuits.c.access_key_id.in_(holders), circuits.c.bedrock_key_id.in_(holders))
+    query = select(circuits).where(is_open, held).order_by(circuits.c.opened_at, circuits.c.name).limit(_MOST_OF_A_KEY)
+    return [_row(row) for row in connection.execute(query).mappings()]
 
 
 def delete_stale(connection: Connection, now: datetime) -> int:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, and_, delete, insert, select, update
 
-from core.access import Invalid, Limits
+from core.access import Invalid, Limits, NotFound
 from core.access_keys import IssuedKey, KeyOptions, check_options, issue_key
 from core.crypto import hash_claim_token, new_claim_token
 from core.ids import new_id
@@ -54,6 +54,34 @@ def open_claim(connection: Connection, user: User, options: KeyOptions, server_s
     return claim
 
 
+@dataclass(frozen=True, slots=True)
+class OpenClaim:
+    """A link that is good still, as it may be shown: without its token. `options` are those of the key that it stands for."""
+
+    id: str
+    user_id: str
+    user_name: str
+    options: KeyOptions
+    expires_at: datetime
+    created_at: datetime
+
+
+def open_claims(connection: Connection, now: datetime, limit: int, offset: int = 0, user_id: str = "") -> list[OpenClaim]:
+    """Those that may be used, all or one user's; the newest first. Ask for one more to know whether there are more."""
+    query = _open(now).order_by(claims.c.id.desc()).limit(limit).offset(offset)
+    if user_id:
+        query = query.where(claims.c.user_id == user_id)
+    return [_open_claim(row) for row in connection.execute(query)]
+
+
+def find_open_claim(connection: Connection, claim_id: str, now: datetime) -> OpenClaim:
+    """Raises NotFound, also for one that was used, withdrawn or has expired."""
+    row = connection.execute(_open(now).where(claims.c.id == claim_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no open link {claim_id}")
+    return _open_claim(row)
+
+
 def check_claim(connection: Connection, token: str, server_secret: str, now: datetime) -> None:
     """Changes nothing. Raises NotClaimable."""
     _find(connection, token, server_secret, now)
@@ -72,6 +100,23 @@ def use_claim(connection: Connection, token: str, server_secret: str, limits: Li
 def withdraw_claims(connection: Connection, user_id: str) -> int:
     """Every link of a user that is not used yet ends. How many there were."""
     return connection.execute(delete(claims).where(claims.c.user_id == user_id, claims.c.used_at.is_(None))).rowcount
+
+
+def withdraw_claim(connection: Connection, claim_id: str) -> None:
+    """One link ends that is not used yet. Raises NotFound."""
+    bump(connection, "grants")
+    if connection.execute(delete(claims).where(claims.c.id == claim_id, claims.c.used_at.is_(None))).rowcount == 0:
+        raise NotFound(f"there is no open link {claim_id}")
+
+
+def _open(now: datetime) -> Select[Any]:
+    shown = [column for column in claims.c if column.name != "token_hash"]
+    good = and_(claims.c.used_at.is_(None), claims.c.expires_at > now, users.c.status == UserStatus.ACTIVE)
+    return select(*shown, users.c.name.label("user_name")).join(users).where(good)
+
+
+def _open_claim(row: Row[Any]) -> OpenClaim:
+    return OpenClaim(row.id, row.user_id, row.user_name, _options(row), row.expires_at, row.created_at)
 
 
 def _find(connection: Connection, token: str, server_secret: str, now: datetime) -> Row[Any]:

@@ -8,18 +8,29 @@ answer mends.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, literal, null, select, union_all
 
 from core.db import upsert
+from core.models import access_keys
 from core.plan_windows import PlanWindow, PlanWindows
 from core.spend_models import plan_window_history, plan_windows
 
 HISTORY_STEP = timedelta(minutes=15)
 _WHOLE = ""  # the row that says what holds for all windows
 _MOST_ROWS = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSeen:
+    """The plan as last seen through one key, and (quarter of an hour, window, the last share seen in it), oldest first."""
+
+    access_key_id: str
+    windows: PlanWindows
+    history: tuple[tuple[datetime, str, float], ...]
 
 
 def write_windows(connection: Connection, seen: Mapping[str, PlanWindows]) -> None:
@@ -45,6 +56,27 @@ def history(connection: Connection, access_key_id: str, since: datetime) -> list
     table = plan_window_history.c
     query = select(table.at, table.window, table.utilization).where(table.access_key_id == access_key_id, table.at >= since)
     return [(row.at, row.window, row.utilization) for row in connection.execute(query.order_by(table.at, table.window))]
+
+
+def plan_of(connection: Connection, since: datetime, *, user_id: str = "", access_key_id: str = "") -> PlanSeen | None:
+    """The plan behind a key, or behind the key of a user that was seen last; its history from `since` on. One query; None where
+    nothing was ever told."""
+    table, past = plan_windows.c, plan_window_history.c
+    latest = select(table.access_key_id).where(table.window == _WHOLE).order_by(table.seen_at.desc()).limit(1)
+    owned = table.access_key_id == access_key_id
+    if not access_key_id:
+        owned = table.access_key_id.in_(select(access_keys.c.id).where(access_keys.c.user_id == user_id))
+    holder = latest.where(owned).scalar_subquery()
+    told = select(*plan_windows.c, literal(False).label("is_past")).where(table.access_key_id == holder)
+    nothing = [null().label(name) for name in ("status", "claim", "in_use")]
+    points = (past.access_key_id, past.window, *nothing, past.utilization, null().label("resets_at"), past.at)
+    history_of = select(*points, literal(True)).where(past.access_key_id == holder, past.at >= since)
+    rows = connection.execute(union_all(told, history_of).limit(_MOST_ROWS)).all()
+    windows = _windows([row for row in rows if not row.is_past])
+    if windows is None:
+        return None
+    past_rows = sorted((row.seen_at, row.window, row.utilization) for row in rows if row.is_past)
+    return PlanSeen(rows[0].access_key_id, windows, tuple(past_rows))
 
 
 def _rows(access_key_id: str, seen: PlanWindows) -> Sequence[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Subquery, func, nulls_last, or_, select
 
-from core.access import is_valid_at
+from core.access import NotFound, is_valid_at
 from core.models import access_keys, bedrock_keys, users
 from core.spend_models import spend_monthly
 from core.types import KeyHealth, Strategy, UserStatus
@@ -61,9 +61,11 @@ def user_lines(connection: Connection, wanted: UserFilter, now: datetime, month:
     return UserPage(tuple(map(_line, found)), found[0].total if found else 0)
 
 
-def user_line(connection: Connection, user: User, now: datetime, month: str) -> UserLine:
-    """One user's. The user exists."""
-    row = connection.execute(_query(UserFilter(), now, month).where(users.c.id == user.id)).one()
+def user_line(connection: Connection, user_id: str, now: datetime, month: str) -> UserLine:
+    """One user's, who is not deleted. Raises NotFound."""
+    row = connection.execute(_query(UserFilter(), now, month).where(users.c.id == user_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no user {user_id}")
     return _line(row)
 
 

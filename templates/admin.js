@@ -29,6 +29,12 @@
     setTimeout(() => { button.textContent = said; }, 1500);
   });
 
+  /* What could not be done must not look as if it had: the button says so, and can be pressed again. */
+  document.addEventListener("htmx:responseError", (event) => {
+    const said = event.detail.elt.querySelector?.("button .idle");
+    if (said) said.textContent = `Did not work (${event.detail.xhr.status}). Try again`;
+  });
+
   document.addEventListener("htmx:afterSwap", (event) => refine(event.detail.target));
   document.documentElement.classList.add("scripted");
   refine(document);

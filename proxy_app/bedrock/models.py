@@ -95,6 +95,10 @@ class ModelCatalogue:
         """The Anthropic ids that are shipped."""
         return frozenset(self._models)
 
+    def known_regions(self) -> tuple[str, ...]:
+        """Those that are shipped, where Claude is offered; a key of another one may be attached all the same."""
+        return self._places.offering()
+
     def with_rows(self, rows: Iterable[NewModel]) -> ModelCatalogue:
         """The same catalogue under these rows. Whoever is like a model that is not known (any more) is left out."""
         able = [(row, self.capabilities(row.like)) for row in rows if row.like in self._models]

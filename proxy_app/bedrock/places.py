@@ -26,6 +26,10 @@ class Places:
             return self.regions[region]
         return next((geo for start, geo in self.rules if region.startswith(start)), None)
 
+    def offering(self) -> tuple[str, ...]:
+        """The known regions where Claude is offered at all, by name."""
+        return tuple(sorted(region for region, geo in self.regions.items() if geo != _NO_PLACE))
+
     def profile_prefixes(self, region: str, residency: Residency) -> tuple[str, ...]:
         """The inference-profile prefixes that a key of this region may use, in the order to try them."""
         geo = self.geography(region)

@@ -1,0 +1,191 @@
+"""The pages of access keys: the list, one key, issuing, changing, rotating and revoking one (SPEC section 11).
+
+Knows pages; what happens is in `access_key_operations`. Invariant: a key's text is on the page that answers the form which made
+it, and on no other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import falcon
+import msgspec
+
+from admin_app import access_key_operations as does
+from admin_app import user_operations, whole_operations
+from admin_app.deeds import Deed, DeedPage, Said
+from admin_app.fields import from_texts, offset_of
+from admin_app.front import Front, Texts, query_of, see_other
+from admin_app.operation import BadFields, Work, perform
+from core.access import Refused
+from core.key_list import KeySort, KeyStatus
+from core.types import Strategy
+
+HOME = "/admin/keys"
+FILTERS = ("search", "user_id", "status", "sort", "cursor")
+_WORDS = {"strategies": tuple(Strategy), "statuses": tuple(KeyStatus), "sorts": tuple(KeySort)}
+_GRACES = (("300", "5 minutes"), ("3600", "1 hour"), ("86400", "1 day"), ("604800", "7 days"), ("0", "none: it ends at once"))
+
+
+def routes(front: Front) -> dict[str, Any]:
+    """Path -> resource."""
+    one = f"{HOME}/{{key_id}}"
+    return {
+        HOME: KeysPage(front),
+        "/admin/users/{user_id}/keys/new": IssuePage(front),
+        one: KeyPage(front),
+        f"{one}/edit": ChangePage(front),
+        f"{one}/rotate": RotatePage(front),
+        f"{one}/revoke": DeedPage(front, Deed(does.REVOKE, "keys", _before_revoking, one, "key-revoked")),
+        f"{one}/circuits": CircuitsOfKey(front),
+    }
+
+
+class KeysPage:
+    """`/admin/keys`: search, filter, sort, page."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        work = self._front.enter(req, resp)
+        query = query_of(req, *FILTERS)
+        try:
+            asked = from_texts(does.FindKeys, query)
+            begins = offset_of(asked.cursor)
+        except BadFields:  # a link from elsewhere; the whole list is better than an error
+            query, asked, begins = Texts(), does.FindKeys(), 0
+        listed = perform(does.LIST, work, asked)
+        self._front.show(req, resp, "keys/list.html", nav="keys", listed=listed, query=query, begins=begins, **_WORDS)
+
+
+class KeyPage:
+    """`/admin/keys/{key_id}`."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, key_id: str) -> None:
+        work = self._front.enter(req, resp)
+        whole = self._front.ask(work, whole_operations.KEY, {"key_id": key_id})
+        root = work.tools.settings.base_url
+        self._front.show(req, resp, "keys/one.html", nav="keys", whole=whole, key=whole.key, root=root)
+
+
+class IssuePage:
+    """`/admin/users/{user_id}/keys/new`: the answer to the form has the key."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, user_id: str) -> None:
+        work = self._front.enter(req, resp, does.ISSUE.role)
+        self._show(req, resp, work, user_id, {}, {})
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, user_id: str) -> None:
+        work = self._front.enter(req, resp, does.ISSUE.role)
+        fields = self._front.form(req)
+        try:
+            issued = self._front.ask(work, does.ISSUE, {**fields, "user_id": user_id})
+        except Refused as refused:
+            self._show(req, resp, work, user_id, fields, problems_of(refused, resp))
+        else:
+            show_issued(self._front, req, resp, issued)
+
+    def _show(self, req: Any, resp: Any, work: Work, user_id: str, typed: Mapping[str, str], problems: Any) -> None:
+        user = self._front.ask(work, user_operations.GET, {"user_id": user_id})
+        values = {"user": user, "key": None, "values": Texts(typed), "problems": problems}
+        self._front.show(req, resp, "keys/form.html", nav="users", **values, **_WORDS)
+
+
+class ChangePage:
+    """`/admin/keys/{key_id}/edit`."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, key_id: str) -> None:
+        work = self._front.enter(req, resp, does.CHANGE.role)
+        self._show(req, resp, work, key_id, {}, {})
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, key_id: str) -> None:
+        work = self._front.enter(req, resp, does.CHANGE.role)
+        fields = self._front.form(req)
+        try:
+            self._front.ask(work, does.CHANGE, {**fields, "key_id": key_id})
+        except Refused as refused:
+            self._show(req, resp, work, key_id, fields, problems_of(refused, resp))
+        else:
+            raise see_other(f"{HOME}/{key_id}", "key-changed")
+
+    def _show(self, req: Any, resp: Any, work: Work, key_id: str, typed: Mapping[str, str], problems: Any) -> None:
+        key = self._front.ask(work, does.GET, {"key_id": key_id})
+        known = msgspec.to_builtins(key)
+        known["expires_at"] = "" if key.expires_at is None else f"{key.expires_at:%Y-%m-%dT%H:%M:%S}"
+        values = {"user": None, "key": key, "values": Texts({**known, **typed}), "problems": problems}
+        self._front.show(req, resp, "keys/form.html", nav="keys", **values, **_WORDS)
+
+
+class RotatePage:
+    """`/admin/keys/{key_id}/rotate`: the answer to the form has the key's new text."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, key_id: str) -> None:
+        work = self._front.enter(req, resp, does.ROTATE.role)
+        self._show(req, resp, work, key_id, {}, {})
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, key_id: str) -> None:
+        work = self._front.enter(req, resp, does.ROTATE.role)
+        fields = self._front.form(req)
+        try:
+            issued = self._front.ask(work, does.ROTATE, {**fields, "key_id": key_id})
+        except Refused as refused:
+            self._show(req, resp, work, key_id, fields, problems_of(refused, resp))
+        else:
+            show_issued(self._front, req, resp, issued, is_rotated=True)
+
+    def _show(self, req: Any, resp: Any, work: Work, key_id: str, typed: Mapping[str, str], problems: Any) -> None:
+        key = self._front.ask(work, does.GET, {"key_id": key_id})
+        values = {"key": key, "graces": _GRACES, "values": Texts(typed), "problems": problems}
+        self._front.show(req, resp, "keys/rotate.html", nav="keys", **values)
+
+
+class CircuitsOfKey:
+    """`POST /admin/keys/{key_id}/circuits`: closes one of them. Nothing is lost by it: it opens again when it must."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, key_id: str) -> None:
+        work = self._front.enter(req, resp, whole_operations.CLOSE.role)
+        fields = self._front.form(req)
+        self._front.ask(work, whole_operations.CLOSE, {**fields, "key_id": key_id})
+        raise see_other(f"{HOME}/{key_id}", "circuit-closed")
+
+
+def show_issued(front: Front, req: Any, resp: Any, issued: does.IssuedShown, *, is_rotated: bool = False) -> None:
+    """The one page with a key's text."""
+    settings = json.dumps({"env": {"ANTHROPIC_BASE_URL": issued.base_url}}, indent=2)
+    root = issued.base_url.rpartition("/ak/")[0]
+    values = {"issued": issued, "settings": settings, "root": root, "is_rotated": is_rotated}
+    front.show(req, resp, "keys/issued.html", nav="keys", **values)
+
+
+def problems_of(refused: Refused, resp: falcon.Response) -> dict[str, str]:
+    """For a form: what is wrong with which field, or with the whole. Sets the answer's status."""
+    resp.status = falcon.HTTP_422 if isinstance(refused, BadFields) else falcon.HTTP_409
+    return refused.problems if isinstance(refused, BadFields) else {"": str(refused)}
+
+
+def _before_revoking(work: Work, params: dict[str, str]) -> Said:
+    key: does.KeyShown = perform(does.GET, work, from_texts(does.TheKey, params))
+    named = f"{key.prefix}… ({key.name})" if key.name else f"{key.prefix}…"
+    lines = (
+        f"Requests of {key.user_name} with this key are refused within two seconds; answers under way are finished.",
+        "This is for good: it cannot be undone. To give its owner a new text for the same key, rotate it instead.",
+    )
+    return Said(f"Revoke {named}?", lines, "Revoke for good", f"{HOME}/{key.id}")
