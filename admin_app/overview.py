@@ -15,10 +15,10 @@ from typing import Any
 
 import falcon
 
-from admin_app.pages import Pages
 from admin_app.sign_in import Doorkeeper
 from core.db import Database, DatabaseAway
 from core.heartbeat import WorkerSeen
+from core.pages import Pages
 from core.reports import USERS_A_PAGE, Sums, overview
 
 log = logging.getLogger(__name__)

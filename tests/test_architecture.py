@@ -27,7 +27,7 @@ DOORS = {
     "alembic": ("core/db.py", "migrations/*"),
     "boto3": ("core/secrets.py", "core/crypto.py"),
     "botocore": ("core/secrets.py", "core/crypto.py", "proxy_app/bedrock/wire.py"),
-    "jinja2": ("admin_app/pages.py",),
+    "jinja2": ("core/pages.py",),
     "itsdangerous": ("admin_app/session.py",),
     "bcrypt": ("core/crypto.py",),
     "cryptography": ("core/crypto.py",),
