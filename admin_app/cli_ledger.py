@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from admin_app import cli_sessions
 from admin_app.cli_desk import Answer, Desk, Words
 from admin_app.cli_values import moment
 from admin_app.exports import plain_cell
@@ -40,11 +41,13 @@ def add_words(nouns: Words) -> None:
     bring = ledger.verb("import", _import, "rows from the log lines of requests; twice is as good as once")
     bring.add_argument("file", metavar="FILE", nargs="?", default="-", help="- or nothing: standard input")
     _add_range(ledger.verb("verify", _verify, "compare rows, sums and spool; exit 1 if they differ"))
-    export = nouns.noun("usage", "sums").verb("export", _export, "sums as CSV")
+    usage = nouns.noun("usage", "sums")
+    export = usage.verb("export", _export, "sums as CSV")
     _add_range(export)
     export.add_argument("--bucket", choices=BUCKETS, default="day")
     export.add_argument("--by", type=_groups, default=GROUPS, metavar="LIST", help="of user,key,model,provider (all)")
     export.add_argument("--timezone", type=_zone, default=ZoneInfo("UTC"), metavar="ZONE", help="where days begin (UTC)")
+    cli_sessions.add_words(usage)
     purging = nouns.verb("purge", _purge, "delete request records that were kept long enough")
     purging.add_argument("--days", type=_days, metavar="DAYS", help="instead of PROXY_RETENTION_DAYS")
 

@@ -166,6 +166,7 @@ requests = Table(
     Index("ix_requests_started_at", "started_at"),
     Index("ix_requests_user_started", "user_id", "started_at"),
     Index("ix_requests_key_started", "access_key_id", "started_at"),
+    Index("ix_requests_session_started", "session_id", "started_at"),
 )
 
 # Roll-ups, in the same transaction as the rows they sum. `hour` is the UTC hour's beginning.
