@@ -44,7 +44,8 @@ def _rest(serving: Serving, windows: PlanWindows | None, now: float) -> str:
     if serving.provider is not ProviderName.PLAN or serving.fault is not None:
         return _served(serving, now)
     current = current_windows(windows, now)
-    used_up = [each.resets_at for each in current if each.status == "rejected" and each.resets_at is not None]
+    rejected = [each for each in current if each.status == "rejected" and "_" not in each.name]  # the account's, no model's
+    used_up = [each.resets_at for each in rejected if each.resets_at is not None]
     if used_up and serving.family == ALL_FAMILIES:
         return f"Plan used up until {clock_time(max(used_up), now)}"
     shares = (f"{each.name.replace('_', ' ')} {each.utilization:.0%}" for each in current if each.utilization is not None)
