@@ -181,7 +181,7 @@ def _circuits(settings: Settings, local: LocalSecrets) -> Circuits:
 
 
 def _own_facts(settings: Settings) -> OwnFacts:
-    return OwnFacts(settings.base_url, ZoneInfo(settings.budget_timezone), settings.is_local, time.time)
+    return OwnFacts(settings.base_url, ZoneInfo(settings.budget_timezone), settings.is_local, time.monotonic, time.time)
 
 
 def _openers(gateway: Gateway, side_calls: SideCalls) -> dict[Endpoint, Opener]:

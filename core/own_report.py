@@ -19,6 +19,7 @@ from core.session_report import Whose, latest_sessions
 from core.spend_rows import spent_in
 
 REQUESTS_SHOWN = 20
+_AMONG = 1000  # of the latest requests of any kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,10 @@ def own_report(connection: Connection, user_id: str, access_key_id: str, month: 
 
 def latest_of(connection: Connection, access_key_id: str) -> tuple[OwnRequest, ...]:
     """The latest, without `count_tokens`: Claude Code fires about 27 of those at once, and nothing else would be seen."""
-    table = requests.c
-    query = select(requests).where(table.access_key_id == access_key_id, table.endpoint != "count_tokens")
-    rows = connection.execute(query.order_by(table.started_at.desc(), table.request_id.desc()).limit(REQUESTS_SHOWN))
+    of_key = select(requests).where(requests.c.access_key_id == access_key_id)
+    latest = of_key.order_by(requests.c.started_at.desc()).limit(_AMONG).subquery()
+    query = select(latest).where(latest.c.endpoint != "count_tokens")
+    rows = connection.execute(query.order_by(latest.c.started_at.desc(), latest.c.request_id.desc()).limit(REQUESTS_SHOWN))
     return tuple(
         OwnRequest(
             request_id=row.request_id,

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import ceil
 from typing import Any
 from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
@@ -28,13 +29,16 @@ from core.pages import Pages
 from core.session_report import SESSIONS_A_PAGE, SessionTree, Whose, session_tree
 from core.types import Grant
 from proxy_app.call import Headers
+from proxy_app.errors import Refused
 from proxy_app.inbound import Arrival
 from proxy_app.own_document import Own, at, document_of, session_document
 from proxy_app.own_state import OwnStates
+from proxy_app.rate_limit import RateLimits
 from proxy_app.status_line import clock_time, current_windows, in_words, line_of
 
 log = logging.getLogger(__name__)
 
+LOOKS_A_MINUTE = 60  # of a key, in each worker: the reports' connection is one, and the admin's pages need it, too
 PLACEHOLDER = "<your key>"
 _SESSION = re.compile(r"[ -~]{1,80}")
 _PAGE = re.compile(r"[1-9]\d{0,2}")
@@ -61,11 +65,12 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class OwnFacts:
-    """What the view needs to know of its place. `wall` is unix seconds."""
+    """What the view needs to know of its place. `clock` is monotonic, `wall` unix seconds."""
 
     base_url: str
     zone: ZoneInfo
     is_local: bool
+    clock: Callable[[], float]
     wall: Callable[[], float]
 
 
@@ -77,6 +82,7 @@ class OwnView:
         self._reports = reports
         self._pages = pages
         self._facts = facts
+        self._looks = RateLimits(facts.clock)
         self._snippets = {"in_address": snippet(facts.base_url), "in_header": header_snippet(facts.base_url)}
         self._guarded = _guarded(pages.render("status/status.css"), facts.is_local)
 
@@ -86,7 +92,11 @@ class OwnView:
         return Shown(200, _LINE, f"{line_of(self._states.of(grant), now)}\n".encode())
 
     def status(self, arrival: Arrival, grant: Grant) -> Shown:
-        """With `?session=` the agents of one session."""
+        """With `?session=` the agents of one session. Raises Refused for a key that looks too often: admins wait behind it."""
+        wait_s = ceil(self._looks.admit(grant.access_key_id, LOOKS_A_MINUTE))
+        if wait_s > 0:
+            message = f"this page may be asked for {LOOKS_A_MINUTE} times a minute; /statusline as often as you like"
+            raise Refused(429, "rate_limit_error", message, close=True, retry_after_s=wait_s)
         asked = parse_qs(arrival.target.partition("?")[2])
         session_id, page = asked.get("session", [""])[0], asked.get("page", ["1"])[0]
         wants_page = any(name == "accept" and "text/html" in value for name, value in arrival.headers)

@@ -108,12 +108,11 @@ class Proxied:
 
     def _show(self, view: View, arrival: Arrival, req: falcon.Request, resp: falcon.Response) -> None:
         try:
-            grant = self._inbound.grant(arrival)
+            shown = view(arrival, self._inbound.grant(arrival))
         except Refused as refused:
             self.turned_away(arrival.request_id, refused.status, refused.error_type, arrival.key_shown)
             send(req, resp, error_reply(refused, arrival.request_id), arrival.request_id)
             return
-        shown = view(arrival, grant)
         self._recorder.looked(arrival.request_id, arrival.path[1:], shown.status, arrival.key_shown)
         resp.status = falcon.code_to_http_status(shown.status)
         resp.content_type, resp.data = shown.media_type, shown.content

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,9 +20,10 @@ from core.plan_windows import PlanWindow, PlanWindows
 from core.record import RequestRecord
 from core.types import BedrockKey, Grant, KeyHealth, ProviderName, Residency, Strategy
 from proxy_app.circuits import ALL_FAMILIES, CircuitName, CircuitView, State
+from proxy_app.errors import Refused
 from proxy_app.faults import Fault
 from proxy_app.inbound import Arrival
-from proxy_app.own_page import OwnFacts, OwnView, header_snippet, snippet
+from proxy_app.own_page import LOOKS_A_MINUTE, OwnFacts, OwnView, header_snippet, snippet
 from proxy_app.own_state import OwnState, Purse, Serving
 
 KEY = "ak_" + "x" * 44
@@ -57,7 +59,7 @@ class States:
 
 
 def view_of(reports: Any, is_local: bool = True, states: Any = None) -> OwnView:
-    facts = OwnFacts("https://proxy.example.com", ZoneInfo("Europe/Berlin"), is_local, lambda: NOW)
+    facts = OwnFacts("https://proxy.example.com", ZoneInfo("Europe/Berlin"), is_local, lambda: 1.0, lambda: NOW)
     return OwnView(states or States(), reports, Pages("1.0"), facts)
 
 
@@ -119,6 +121,16 @@ def test_with_the_database_the_ledger_says_what_was_spent(database: Database) ->
     assert (shown["bedrock"]["user"]["spent_micros"], shown["bedrock"]["key"]["spent_micros"]) == (100, 70)
     assert [each["request_id"] for each in shown["requests"]] == ["req_1"]
     assert (shown["sessions_total"], shown["sessions"][0]["by_provider"]["bedrock"]["cost_micros"]) == (1, 70)
+
+
+def test_a_key_may_look_once_a_second_and_take_the_line_as_often_as_it_likes() -> None:
+    view = view_of(Away())
+    statuses = [view.status(arrival(), GRANT).status for _ in range(LOOKS_A_MINUTE)]
+    with pytest.raises(Refused) as refused:
+        view.status(as_browser("/status?session=one"), GRANT)
+    assert (set(statuses), refused.value.status, refused.value.retry_after_s) == ({200}, 429, 60)
+    assert view.status_line(arrival(), GRANT).status == 200
+    assert view.status(arrival(), replace(GRANT, access_key_id="key_2")).status == 200
 
 
 def test_the_page_turns_the_list_of_sessions(database: Database) -> None:
