@@ -26,6 +26,7 @@ from core.ids import new_id, new_request_id
 from core.kept import all_kept
 from core.local_files import LocalSecrets, ensure_local
 from core.log import AccessLog, configure_logging
+from core.pages import Pages
 from core.ports import BedrockProbe
 from core.price_rows import prices_in_force
 from core.pricing import load_prices
@@ -34,6 +35,7 @@ from core.settings import Settings, load_settings
 from core.spool import open_spool
 from core.threads import Turns, spawn
 from core.types import ProviderName
+from core.version import VERSION
 from proxy_app.app import ProxyApp
 from proxy_app.bedrock.models import load_catalogue
 from proxy_app.call import Endpoint
@@ -50,6 +52,8 @@ from proxy_app.last_seen import LastSeen
 from proxy_app.lesson_book import LessonBook
 from proxy_app.lesson_sharing import LessonSharing
 from proxy_app.live_models import LiveModels
+from proxy_app.own_page import OwnFacts, OwnView
+from proxy_app.own_state import OwnStates
 from proxy_app.paid_attempt import PaidAttempt
 from proxy_app.plan_watch import PlanWatch
 from proxy_app.probe import InvokeProbe
@@ -106,10 +110,12 @@ def create_app(settings: Settings | None = None) -> Service:
     last_seen = LastSeen(database, settings.trusted_proxies, time.time)
     inbound = Inbound(directory, live, reading, _request_id, (time.monotonic, time.time), last_seen)
     readiness = Readiness(lambda: tick.database_away_since)
-    proxied = Proxied(inbound, _openers(gateway, side_calls), recorder, time.monotonic, RateLimits(time.monotonic))
+    reports = open_database(settings, pool_size=1)  # apart, so that a report cannot hold key look-ups up
+    own = OwnView(OwnStates(windows, circuits, spending), reports, Pages(VERSION), _own_facts(settings))
+    views = {"/status": own.status, "/statusline": own.status_line}
+    proxied = Proxied(inbound, _openers(gateway, side_calls), recorder, time.monotonic, RateLimits(time.monotonic), views)
     proxy = ProxyApp(proxied, Ready(readiness), _new_request_id)
     heartbeat = Heartbeat(database, _worker(worker_id), partial(_load, readiness, circuits, live, recorder))
-    reports = open_database(settings, pool_size=1)  # apart, so that a report cannot hold key look-ups up
     probe = build_bedrock_probe(settings)
     regions = load_catalogue().known_regions()
     around = Surroundings(heartbeat.seen, _new_request_id, AccessLog(lines), vault, probe, known_models(), known_regions=regions)
@@ -176,6 +182,10 @@ def _circuits(settings: Settings, local: LocalSecrets) -> Circuits:
         rules=CircuitRules.from_settings(settings),
         on_change=_log_transition,
     )
+
+
+def _own_facts(settings: Settings) -> OwnFacts:
+    return OwnFacts(settings.base_url, ZoneInfo(settings.budget_timezone), settings.is_local, time.monotonic, time.time)
 
 
 def _openers(gateway: Gateway, side_calls: SideCalls) -> dict[Endpoint, Opener]:

@@ -36,7 +36,6 @@ from admin_app.gate import CLAIMS, Gate
 from admin_app.operation import BadFields, NotAllowed, NotConfirmed, Tools
 from admin_app.overview import Facts, OverviewPage
 from admin_app.owner import Owner
-from admin_app.pages import FixedFile, Pages
 from admin_app.session import Sessions
 from admin_app.sign_in import HOME, Doorkeeper, SignIn, SignOut
 from admin_app.throttle import Throttle
@@ -46,6 +45,7 @@ from core.db import Database, DatabaseAway
 from core.heartbeat import WorkerSeen
 from core.local_files import LocalSecrets
 from core.log import AccessLog
+from core.pages import FixedFile, Pages
 from core.ports import BedrockProbe
 from core.settings import Settings
 from core.version import VERSION

@@ -10,7 +10,7 @@ from admin_app import audit_operations as does
 from admin_app.fields import from_texts
 from admin_app.front import Front, Texts, query_of
 from admin_app.operation import BadFields, perform
-from admin_app.pages import words
+from core.pages import words
 
 HOME = "/admin/audit"
 _FILTERS = ("admin_id", "action", "target", "since", "until", "cursor")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from admin_app import cli_sessions
 from admin_app.cli_desk import Answer, Desk, Words
 from admin_app.cli_values import moment
 from admin_app.exports import plain_cell
@@ -45,11 +46,13 @@ def add_words(nouns: Words) -> None:
     verify = ledger.verb("verify", _verify, "compare rows, sums, spool and, with --log, a log; exit 1 if they differ")
     verify.add_argument("--log", metavar="FILE", help="also compare rows with the log lines of requests; - is standard input")
     _add_range(verify)
-    export = nouns.noun("usage", "sums").verb("export", _export, "sums as CSV")
+    usage = nouns.noun("usage", "sums")
+    export = usage.verb("export", _export, "sums as CSV")
     _add_range(export)
     export.add_argument("--bucket", choices=BUCKETS, default="day")
     export.add_argument("--by", type=_groups, default=GROUPS, metavar="LIST", help="of user,key,model,provider (all)")
     export.add_argument("--timezone", type=_zone, default=ZoneInfo("UTC"), metavar="ZONE", help="where days begin (UTC)")
+    cli_sessions.add_words(usage)
     purging = nouns.verb("purge", _purge, "delete what was kept long enough: request records, and all else that grows")
     purging.add_argument("--days", type=_days, metavar="DAYS", help="for request records, instead of PROXY_RETENTION_DAYS")
 

@@ -18,10 +18,10 @@ from admin_app.fields import from_texts
 from admin_app.forms import read_form
 from admin_app.notices import NOTICES
 from admin_app.operation import Operation, Tools, Work, perform
-from admin_app.pages import Pages
 from admin_app.sign_in import Doorkeeper
 from core.actor import Actor, Role
 from core.db import Database
+from core.pages import Pages
 
 # path, words, the page's name in `nav`; a page that not every role may open says which may
 NAVIGATION = (

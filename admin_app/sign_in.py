@@ -17,10 +17,10 @@ import falcon
 
 from admin_app.forms import read_form
 from admin_app.owner import Busy, Owner
-from admin_app.pages import Pages
 from admin_app.session import FORM_S, SESSION_S, Session, Sessions
 from admin_app.throttle import Throttle
 from core.actor import Actor, Role
+from core.pages import Pages
 
 log = logging.getLogger(__name__)
 

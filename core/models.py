@@ -172,6 +172,7 @@ requests = Table(
     # What people search for is rare among a million good requests: indexes that hold only that.
     Index("ix_requests_fault_started", "fault", "started_at", postgresql_where=_HAS_FAULT, sqlite_where=_HAS_FAULT),
     Index("ix_requests_bad_started", "started_at", postgresql_where=_IS_BAD, sqlite_where=_IS_BAD),
+    Index("ix_requests_session_started", "session_id", "started_at"),
 )
 
 # Roll-ups, in the same transaction as the rows they sum. `hour` is the UTC hour's beginning.

@@ -51,6 +51,12 @@ def windows_since(connection: Connection, moment: datetime) -> dict[str, PlanWin
     return {access_key_id: windows for access_key_id, rows in found.items() if (windows := _windows(rows)) is not None}
 
 
+def windows_of(connection: Connection, access_key_id: str) -> PlanWindows | None:
+    """As last seen of this key."""
+    query = select(plan_windows).where(plan_windows.c.access_key_id == access_key_id)
+    return _windows(connection.execute(query).all())
+
+
 def history(connection: Connection, access_key_id: str, since: datetime) -> list[tuple[datetime, str, float]]:
     """(quarter of an hour, window, the last share seen in it), oldest first: what a chart is drawn from."""
     table = plan_window_history.c

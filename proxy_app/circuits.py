@@ -10,7 +10,7 @@ between greenlets and threads: the lock is held for microseconds and never while
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import Lock
@@ -123,13 +123,22 @@ class Circuits:
 
     def snapshot(self) -> list[CircuitView]:
         """Everything that is not closed, the longest open first."""
+        return self._views(lambda _: True)
+
+    def views_of(self, holders: Collection[str]) -> list[CircuitView]:
+        """Of these access keys and Bedrock keys alone, and of the worker as a whole."""
+        if self._worker.is_closed and not any(map(self._shelf.has_any, holders)):
+            return []
+        return self._views(lambda name: name == WORKER_WIDE or name.access_key_id in holders)
+
+    def _views(self, is_meant: Callable[[CircuitName], bool]) -> list[CircuitView]:
         mono = self._clock()
         with self._lock:
             circuits = [(WORKER_WIDE, self._worker), *self._shelf.items()]
             views = [
                 CircuitView(name, it.state(mono), it.fault, it.until_wall, it.opened_at, it.generation)
                 for name, it in circuits
-                if not it.is_closed
+                if not it.is_closed and is_meant(name)
             ]
         return sorted(views, key=lambda view: view.opened_at)
 

@@ -107,6 +107,11 @@ class Recorder:
         context = {"user_id": "", "access_key_id": "", "provider": "", "status": status, "error_type": error_type}
         self._access_log.write(request_id, self._wall(), {**context, "trace": [reason] if reason else []})
 
+    def looked(self, request_id: str, endpoint: str, status: int, key_shown: str) -> None:
+        """A developer looked at their own view: a log line, and no place in the ledger."""
+        context = {"user_id": "", "access_key_id": "", "provider": "", "endpoint": endpoint, "status": status}
+        self._access_log.write(request_id, self._wall(), {**context, "trace": [key_shown] if key_shown else []})
+
     def start(self) -> None:
         """Start the flusher. Spools of workers that died are taken over at once."""
         self._flusher.start()

@@ -13,11 +13,13 @@ from typing import Any
 import falcon
 import orjson
 
+from core.types import Grant
 from proxy_app.call import Call, Endpoint, Headers, Outcome, Reply
 from proxy_app.errors import Refused, error_reply
 from proxy_app.faults import Fault
 from proxy_app.gateway import Opened
 from proxy_app.inbound import Arrival, Inbound
+from proxy_app.own_page import Shown
 from proxy_app.rate_limit import RateLimits
 from proxy_app.readiness import Readiness
 from proxy_app.recorder import Recorder
@@ -31,6 +33,7 @@ _OK = b'{"status":"ok"}'
 _BODILESS = (204, 304)  # with these Falcon drops a stream unread and unclosed
 
 Opener = Callable[[Call], Opened]
+View = Callable[[Arrival, Grant], Shown]
 
 
 class Proxied:
@@ -43,8 +46,11 @@ class Proxied:
         recorder: Recorder,
         clock: Callable[[], float],
         rates: RateLimits,
+        views: Mapping[str, View],
     ) -> None:
+        """`views` are the developer's own, by path: the key is checked as ever, and nothing else is done."""
         self._inbound = inbound
+        self._views = views
         self._rates = rates
         self._openers = openers
         self._recorder = recorder
@@ -55,6 +61,10 @@ class Proxied:
         req.env[REQUEST_ID] = arrival.request_id
         if arrival.method == "GET" and arrival.path == "/api/hello":
             resp.content_type, resp.data = "application/json", _OK
+            return
+        view = self._views.get(arrival.path) if arrival.method == "GET" else None
+        if view is not None:
+            self._show(view, arrival, req, resp)
             return
         call = self._call(arrival, req, resp)
         if call is None:
@@ -95,6 +105,18 @@ class Proxied:
                 self._recorder.finish(unread, self._refusal(refused.status, refused.error_type))
             send(req, resp, error_reply(refused, arrival.request_id), arrival.request_id)
             return None
+
+    def _show(self, view: View, arrival: Arrival, req: falcon.Request, resp: falcon.Response) -> None:
+        try:
+            shown = view(arrival, self._inbound.grant(arrival))
+        except Refused as refused:
+            self.turned_away(arrival.request_id, refused.status, refused.error_type, arrival.key_shown)
+            send(req, resp, error_reply(refused, arrival.request_id), arrival.request_id)
+            return
+        self._recorder.looked(arrival.request_id, arrival.path[1:], shown.status, arrival.key_shown)
+        resp.status = falcon.code_to_http_status(shown.status)
+        resp.content_type, resp.data = shown.media_type, shown.content
+        resp.set_headers(list(shown.headers))
 
     def _refusal(self, status: int, error_type: str) -> Outcome:
         return Outcome(status=status, error_type=error_type, ended=self._clock())

@@ -44,7 +44,7 @@ def record(number: int) -> RequestRecord:
         user_id=f"usr_{key // KEYS_A_USER:05d}",
         access_key_id=f"key_{key:05d}",
         endpoint="count_tokens" if number % 4 == 3 else "messages",
-        session_id=f"session-{number // 50:08d}",
+        session_id=f"session-{key // KEYS_A_USER}-{number // 20_000}",
         provider="bedrock" if on_bedrock else "plan",
         fault="plan_exhausted" if on_bedrock else "",
         trace="plan:plan_exhausted; bedrock:200" if on_bedrock else "plan:200",

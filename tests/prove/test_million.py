@@ -17,6 +17,7 @@ from core.ledger_check import Verdict, compare
 from core.models import requests
 from core.reports import latest_requests, overview
 from core.retention import delete_batch, purge
+from core.session_report import Whose, latest_sessions, session_tree
 from core.settings import Settings
 from core.usage_report import GROUPS, usage_between
 from tests.prove import million
@@ -66,6 +67,9 @@ QUESTIONS: dict[str, tuple[float, Callable[[Connection], Any]]] = {
     "latest 50 requests": (0.1, latest_requests),
     "latest 50 requests of a user": (0.1, lambda c: of_one(c, "user_id", "usr_00042")),
     "latest 50 requests of a key": (0.1, lambda c: of_one(c, "access_key_id", "key_00042")),
+    "latest sessions of a user": (0.2, lambda c: latest_sessions(c, Whose(user_id="usr_00042"))),
+    "latest sessions of a key": (0.2, lambda c: latest_sessions(c, Whose(access_key_id="key_00042"))),
+    "the agents of a session": (0.1, lambda c: session_tree(c, Whose(user_id="usr_00042"), "session-42-49")),
     "a day's sums by user, key, model and provider": (1.0, lambda c: usage_between(c, NOW - timedelta(days=1), NOW, GROUPS)),
     "the month's sums by provider": (2.0, lambda c: usage_between(c, MONTH, NOW, ("provider",))),
 }

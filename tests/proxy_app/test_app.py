@@ -17,7 +17,8 @@ from proxy_app.directory import Unknown
 from proxy_app.faults import Fault
 from proxy_app.gateway import Opened
 from proxy_app.hangup import LiveCalls
-from proxy_app.inbound import Inbound, Reading
+from proxy_app.inbound import Arrival, Inbound, Reading
+from proxy_app.own_page import Shown
 from proxy_app.rate_limit import RateLimits
 from proxy_app.readiness import Readiness
 from proxy_app.resources import Proxied, Ready
@@ -37,6 +38,10 @@ class Directory:
         return Grant("usr_1", "key_1", Strategy.PLAN_FIRST, (), self.limit)
 
 
+def view(arrival: Arrival, grant: Grant) -> Shown:
+    return Shown(200, "text/plain", f"{grant.access_key_id} {arrival.target}".encode(), (("cache-control", "no-store"),))
+
+
 class Seen:
     def note(self, *_: Any) -> None:
         return None
@@ -48,11 +53,15 @@ class Books:
     def __init__(self) -> None:
         self.finished: list[tuple[Call, Outcome]] = []
         self.turned_away: list[tuple[str, int, str, str]] = []
+        self.looks: list[tuple[str, str, int, str]] = []
 
     def begin(self, call: Call, outcome: Outcome, usage: Usage) -> None: ...
 
     def finish(self, call: Call, outcome: Outcome) -> None:
         self.finished.append((call, outcome))
+
+    def looked(self, request_id: str, endpoint: str, status: int, key_shown: str) -> None:
+        self.looks.append((request_id, endpoint, status, key_shown))
 
     def refuse(self, request_id: str, status: int, error_type: str, reason: str = "") -> None:
         self.turned_away.append((request_id, status, error_type, reason))
@@ -94,7 +103,7 @@ class Proxy:
         inbound = Inbound(self.directory, self.live, Reading(100_000, 60.0, 240.0), lambda _: next(ids), clocks, seen)
         self.readiness = Readiness(lambda: None)
         openers = dict.fromkeys(Endpoint, self._open)
-        proxied = Proxied(inbound, openers, self.books, clocks[0], RateLimits(clocks[0]))
+        proxied = Proxied(inbound, openers, self.books, clocks[0], RateLimits(clocks[0]), {"/status": view})
         self.app = ProxyApp(proxied, Ready(self.readiness), lambda: next(ids))
 
     def _open(self, call: Call) -> Opened:
@@ -340,3 +349,33 @@ def test_the_limit_of_messages_touches_nothing_else(proxy: Proxy, method: str, p
     body = BODY if method == "POST" else None
     assert {proxy.call(method, f"/ak/{KEY}{path}", body).status[:3] for _ in range(30)} == {"200"}
     assert proxy.call("POST", f"/ak/{KEY}/v1/messages", BODY).status[:3] == "200"
+
+
+def test_a_view_is_answered_for_a_key_and_is_no_call(proxy: Proxy) -> None:
+    answered = proxy.call("GET", f"/ak/{KEY}/status?page=2")
+    assert (answered.status[:3], answered.body) == ("200", b"key_1 /status?page=2")
+    assert (answered.header("content-type"), answered.header("cache-control")) == ("text/plain", "no-store")
+    assert proxy.books.looks == [(answered.header("x-proxy-request-id"), "status", 200, f"key {KEY[:9]}")]
+    assert (proxy.asked, proxy.books.finished, proxy.books.turned_away) == ([], [], [])
+
+
+def test_a_view_takes_a_key_that_has_used_up_its_requests(proxy: Proxy) -> None:
+    proxy.directory.limit = 1
+    statuses = [proxy.call(*asked).status[:3] for asked in [("POST", f"/ak/{KEY}/v1/messages", BODY)] * 2]
+    assert statuses == ["200", "429"]
+    assert proxy.call("GET", f"/ak/{KEY}/status").status[:3] == "200"
+
+
+def test_a_view_without_a_good_key_is_refused_like_everything_else(proxy: Proxy) -> None:
+    assert proxy.call("GET", "/ak/ak_unknown/status").error == ("403", "permission_error")
+    assert proxy.call("GET", "/status").error == ("403", "permission_error")
+    assert [each[1:] for each in proxy.books.turned_away] == [(403, "permission_error", "")] * 2
+
+
+def test_what_is_posted_to_a_views_path_goes_the_way_of_all_other_paths(proxy: Proxy) -> None:
+    proxy.call("POST", f"/ak/{KEY}/status", b"{}")
+    assert [call.endpoint for call in proxy.asked] == [Endpoint.PASSTHROUGH]
+
+
+def test_a_connection_whose_body_nobody_read_ends_with_the_view(proxy: Proxy) -> None:
+    assert proxy.call("GET", f"/ak/{KEY}/status", b"unread").header("connection") == "close"

@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from core.db import Database
 from core.ledger import is_error
+from core.ledger_import import NoRecord, record_of
 from core.log import MOST_LINE_BYTES, AccessLog, LineWriter
 from core.models import requests, usage_hourly
 from core.pricing import load_prices
@@ -230,6 +231,15 @@ def test_the_log_line_holds_all_that_the_ledger_needs(desk: Desk) -> None:
     assert (context.pop("log"), context["trace"]) == ("access", ["plan:skipped(open until 12:00)", "bedrock:200"])
     again = context | {"request_id": line["request_id"], "trace": "; ".join(context["trace"])}
     assert RequestRecord.from_json(json.dumps(again).encode()) == record
+
+
+def test_who_looked_at_their_own_view_has_a_log_line_and_no_record(desk: Desk) -> None:
+    desk.recorder.looked("req_9", "statusline", 200, "key ak_aaaaaa")
+    context = desk.lines[0]["context"]
+    assert (context["endpoint"], context["status"], context["trace"]) == ("statusline", 200, ["key ak_aaaaaa"])
+    assert (context["access_key_id"], context["user_id"], desk.records) == ("", "", [])
+    with pytest.raises(NoRecord):
+        record_of(desk.log.read_bytes())
 
 
 def test_a_refused_request_has_a_log_line_and_no_record(desk: Desk) -> None:
