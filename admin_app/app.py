@@ -15,17 +15,23 @@ from typing import Any
 
 import falcon
 
+from admin_app.account import account_routes
+from admin_app.admission import Admission
 from admin_app.claim import ROUTE as CLAIM_ROUTE
 from admin_app.claim import ClaimPage, Issuing
+from admin_app.confirm import Confirm
+from admin_app.doorkeeper import HOME, Doorkeeper, Note
 from admin_app.gate import CLAIMS, Gate
 from admin_app.overview import Facts, OverviewPage
 from admin_app.owner import Owner
 from admin_app.pages import FixedFile, Pages
+from admin_app.password_queue import PasswordQueue
 from admin_app.session import Sessions
-from admin_app.sign_in import HOME, Doorkeeper, SignIn, SignOut
+from admin_app.sign_in import SignIn, SignOut
 from admin_app.throttle import Throttle
 from core.access import Limits
-from core.db import Database
+from core.credentials import Credentials
+from core.db import Database, DatabaseAway
 from core.heartbeat import WorkerSeen
 from core.local_files import LocalSecrets
 from core.log import AccessLog
@@ -46,6 +52,7 @@ class Surroundings:
     access_log: AccessLog
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
+    note: Note = lambda action, actor, shown: None
 
 
 class AdminApp:
@@ -57,19 +64,18 @@ class AdminApp:
     def __init__(self, settings: Settings, secrets: LocalSecrets, database: Database, around: Surroundings) -> None:
         self._around = around
         self._database = database
-        self._owner = Owner(settings.admin_username, secrets.admin_password_hash)
-        identity = (self._owner.username, self._owner.password_hash)
-        sessions = Sessions(secrets.jwt_secret, identity, is_secure=not settings.is_local, wall=around.wall)
         self._pages = Pages(VERSION)
-        doorkeeper = Doorkeeper(sessions, self._pages, self._owner.is_set_up)
-        facts = Facts(
-            f"{settings.environment}, {settings.base_url}", around.this_worker, lambda: _utc(around.wall()), around.clock
-        )
+        self.owner = Owner(settings.admin_username, secrets.admin_password_hash, database, self._now)
+        self._queue = PasswordQueue()
+        doorkeeper = self.doorkeeper = self._doorkeeper(settings, secrets)
+        facts = Facts(f"{settings.environment}, {settings.base_url}", around.this_worker, self._now, around.clock)
         issuing = Issuing(secrets.server_secret, Limits.of(settings), settings.base_url, facts.now)
         routes = {
             HOME: OverviewPage(doorkeeper, self._pages, database, facts),
-            f"{HOME}/login": SignIn(doorkeeper, self._owner, Throttle(around.clock)),
-            f"{HOME}/logout": SignOut(doorkeeper),
+            f"{HOME}/login": SignIn(doorkeeper, around.note),
+            f"{HOME}/logout": SignOut(doorkeeper, around.note),
+            f"{HOME}/confirm": Confirm(doorkeeper, self._pages, around.note),
+            **account_routes(doorkeeper, self._pages, around.note),
             CLAIM_ROUTE: ClaimPage(database, self._pages, issuing),
             **{f"{place}/{file.name}": _Fixed(file) for place in (HOME, CLAIMS) for file in self._pages.files},
         }
@@ -89,8 +95,20 @@ class AdminApp:
         return chunks
 
     def close(self) -> None:
-        self._owner.close()
+        self._queue.close()
         self._database.close()
+
+    def _doorkeeper(self, settings: Settings, secrets: LocalSecrets) -> Doorkeeper:
+        identity = (self.owner.username, self.owner.password_hash)
+        sessions = Sessions(secrets.jwt_secret, identity, is_secure=not settings.is_local, wall=self._around.wall)
+        own = (secrets.server_secret, secrets.jwt_secret)
+        credentials = Credentials(self._database, *own, settings.admin_require_totp, self._now)
+        throttle = Throttle(self._around.clock)
+        admission = Admission(self._database, self.owner, throttle, self._queue, secrets.server_secret, self._now)
+        return Doorkeeper(sessions, credentials, admission, self._pages)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._around.wall(), UTC)
 
     def _serving(self, routes: dict[str, Any], gate: Gate) -> falcon.App[Any, Any]:
         app = falcon.App(middleware=[gate])
@@ -98,6 +116,7 @@ class AdminApp:
         for path, resource in routes.items():
             app.add_route(path, resource)
         app.add_error_handler(Exception, self._crashed)
+        app.add_error_handler(DatabaseAway, self._away)
         app.add_error_handler(falcon.HTTPError, self._refused)
         return app
 
@@ -106,6 +125,12 @@ class AdminApp:
         title = (error.title or "").removeprefix(f"{error.status_code} ")
         self._say(req, resp, str(error.status), (title, error.description or missing))
         resp.set_headers(dict(error.headers or {}))
+
+    def _away(self, req: falcon.Request, resp: falcon.Response, error: DatabaseAway, params: Any) -> None:
+        log.warning("a page is without the database: %s", error, extra={"request_id": req.context.request_id})
+        text = "The database is away. Known access keys are still served. Please try again in a moment."
+        self._say(req, resp, falcon.HTTP_503, ("Not now", text))
+        resp.set_header("retry-after", "5")
 
     def _crashed(self, req: falcon.Request, resp: falcon.Response, error: Exception, params: Any) -> None:
         request_id = req.context.request_id
@@ -141,7 +166,3 @@ class _Fixed:
 def _home(path: str) -> str:
     """Where a page's style sheet is; that of the admin is not open to all."""
     return CLAIMS if path.startswith(f"{CLAIMS}/") else HOME
-
-
-def _utc(unix_s: float) -> datetime:
-    return datetime.fromtimestamp(unix_s, UTC)

@@ -15,8 +15,9 @@ from typing import Any
 
 import falcon
 
+from admin_app.doorkeeper import Doorkeeper
 from admin_app.pages import Pages
-from admin_app.sign_in import Doorkeeper
+from core.actor import Role
 from core.db import Database, DatabaseAway
 from core.heartbeat import WorkerSeen
 from core.reports import USERS_A_PAGE, Sums, overview
@@ -24,6 +25,7 @@ from core.reports import USERS_A_PAGE, Sums, overview
 log = logging.getLogger(__name__)
 
 _LAST_PAGE = 100_000
+_AWAY = "The database is away. The owner can sign in meanwhile, and sees how this worker is."
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +48,30 @@ class OverviewPage:
         self._facts = facts
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        session = self._doorkeeper.signed_in(req)
-        if session is None:
-            self._doorkeeper.show_form(req, resp)
+        username = self._username(req, resp)
+        if not username:
             return
         values = self._values(req.get_param_as_int("page", default=1, min_value=1, max_value=_LAST_PAGE) or 1)
         if values["away"]:
             resp.status = falcon.HTTP_503
             resp.set_header("retry-after", "5")
-        token = self._doorkeeper.sessions.form_token(session)
         resp.content_type = falcon.MEDIA_HTML
-        resp.text = self._pages.render("overview.html", session=session, token=token, **values)
+        token = self._doorkeeper.token(req)
+        resp.text = self._pages.render("overview.html", username=username, token=token, **values)
+
+    def _username(self, req: falcon.Request, resp: falcon.Response) -> str:
+        """Who may see the page. Empty for who has to sign in, and is shown the form."""
+        problem = ""
+        try:
+            if self._doorkeeper.signed_in(req) is not None:
+                return self._doorkeeper.require(req, resp, Role.VIEWER).username
+        except DatabaseAway:
+            standing_in = self._doorkeeper.standing_in(req)
+            if standing_in is not None:
+                return standing_in.username
+            resp.status, problem = falcon.HTTP_503, _AWAY
+        self._doorkeeper.show_form(req, resp, problem)
+        return ""
 
     def _values(self, page: int) -> dict[str, Any]:
         facts, now = self._facts, self._facts.now()
