@@ -97,7 +97,7 @@ class Admission:
             raise TooMany(wait_s)
 
     def _through(self, connection: Connection, attempt: Attempt, checked: str, let_in: Callable[[Connection, Admin], T]) -> T:
-        login = admins.find_login(connection, attempt.username)  # again: bcrypt took its time
+        login = admins.lock_login(connection, attempt.username)  # again: bcrypt took its time
         if login is None or login.admin.status != AdminStatus.ACTIVE:
             raise Wrong
         if not hmac.compare_digest(login.password_hash, checked):

@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, or_, select, update
 
 from core import admin_sessions, api_tokens
 from core.access import Invalid, NameTaken, NotFound, Refused
@@ -81,8 +81,9 @@ def add_admin(connection: Connection, username: str, role: Role, password_hash: 
 
 
 def find_admin(connection: Connection, name_or_id: str) -> Admin:
-    """Raises NotFound."""
-    row = connection.execute(select(admins).where(or_(admins.c.id == name_or_id, admins.c.username == name_or_id))).first()
+    """An id wins over a name. Raises NotFound."""
+    matches = select(admins).where(or_(admins.c.id == name_or_id, admins.c.username == name_or_id))
+    row = connection.execute(matches.order_by(admins.c.id != name_or_id)).first()
     if row is None:
         raise NotFound(f"there is no admin {name_or_id}")
     return as_admin(row)
@@ -95,8 +96,12 @@ def list_admins(connection: Connection) -> list[Admin]:
 
 def find_login(connection: Connection, username: str) -> StoredLogin | None:
     """For a sign-in, by the exact name; of disabled admins too, so that they take as long as anybody."""
-    row = connection.execute(select(admins).where(admins.c.username == username)).one_or_none()
-    return None if row is None else StoredLogin(as_admin(row), row.password_hash)
+    return _login(connection, select(admins).where(admins.c.username == username))
+
+
+def lock_login(connection: Connection, username: str) -> StoredLogin | None:
+    """As `find_login`, to the end of the transaction: no password and no status changes while somebody is let in."""
+    return _login(connection, select(admins).where(admins.c.username == username).with_for_update())
 
 
 def change_role(connection: Connection, admin_id: str, role: Role, now: datetime) -> Changed:
@@ -133,7 +138,7 @@ def set_password(connection: Connection, admin_id: str, password_hash: str, now:
 
 def reset_totp(connection: Connection, admin_id: str, now: datetime) -> Changed:
     """Takes the second factor away, of the managed owner too: for who lost it. Ends their sessions. Raises NotFound."""
-    before = find_admin(connection, admin_id)
+    before = _locked(connection, admin_id)
     admin_sessions.end_all(connection, before.id, now)
     return _write(connection, before, {"totp_sealed": b"", "totp_last_step": 0, "recovery_hashes": ""}, now)
 
@@ -183,23 +188,33 @@ def as_admin(row: Row[Any]) -> Admin:
     )  # fmt: skip
 
 
-def _changeable(connection: Connection, admin_id: str) -> Admin:
-    """The admin, locked until the transaction ends. Raises NotFound, Managed."""
-    row = connection.execute(select(admins).where(admins.c.id == admin_id).with_for_update()).one_or_none()
+def _login(connection: Connection, query: Select[Any]) -> StoredLogin | None:
+    row = connection.execute(query).one_or_none()
+    return None if row is None else StoredLogin(as_admin(row), row.password_hash)
+
+
+def _locked(connection: Connection, admin_id: str) -> Admin:
+    """Changes wait for each other: of two owners who would each leave the other alone only one may. Raises NotFound."""
+    connection.execute(select(admins.c.id).order_by(admins.c.id).with_for_update())  # all in one order: no deadlock
+    row = connection.execute(select(admins).where(admins.c.id == admin_id)).one_or_none()
     if row is None:
         raise NotFound(f"there is no admin {admin_id}")
-    if row.is_managed:
-        raise Managed(f"{row.username} is defined by PROXY_ADMIN_USERNAME and PROXY_ADMIN_PASSWORD_HASH; change those")
     return as_admin(row)
 
 
+def _changeable(connection: Connection, admin_id: str) -> Admin:
+    """Raises NotFound, Managed."""
+    admin = _locked(connection, admin_id)
+    if admin.is_managed:
+        raise Managed(f"{admin.username} is defined by PROXY_ADMIN_USERNAME and PROXY_ADMIN_PASSWORD_HASH; change those")
+    return admin
+
+
 def _check_another_owner_is_left(connection: Connection, leaving: Admin) -> None:
-    """Locks the active owners, so that of two who would each leave the other alone only one may."""
     if leaving.role != Role.OWNER or leaving.status != AdminStatus.ACTIVE:
         return
-    active = (admins.c.role == Role.OWNER) & (admins.c.status == AdminStatus.ACTIVE)
-    owners = connection.execute(select(admins.c.id).where(active).order_by(admins.c.id).with_for_update()).scalars().all()
-    if set(owners) <= {leaving.id}:
+    others = (admins.c.role == Role.OWNER, admins.c.status == AdminStatus.ACTIVE, admins.c.id != leaving.id)
+    if connection.execute(select(admins.c.id).where(*others)).first() is None:
         raise LastOwner(f"{leaving.username} is the last active owner; make somebody else owner first")
 
 
