@@ -83,10 +83,15 @@ class Doorkeeper:
         return self.credentials.requires_totp and not found.has_totp
 
     def signed_in(self, req: falcon.Request) -> SignedIn | None:
-        """Whose session the request's cookie is."""
+        """Whose session the request's cookie is. A database that is away is asked once a request, too: it may take seconds."""
         if not hasattr(req.context, "signed_in"):
-            req.context.signed_in = self._look_up(req)
-        found: SignedIn | None = req.context.signed_in
+            try:
+                req.context.signed_in = self._look_up(req)
+            except DatabaseAway as error:
+                req.context.signed_in = error
+        found: SignedIn | DatabaseAway | None = req.context.signed_in
+        if isinstance(found, DatabaseAway):
+            raise found
         return found
 
     def standing_in(self, req: falcon.Request) -> Offer | None:
@@ -99,7 +104,8 @@ class Doorkeeper:
 
     def token(self, req: falcon.Request) -> str:
         """What every form of a signed-in admin carries in `csrf_token`."""
-        return self.sessions.form_token(self._holder(req)) if self._holder(req) else ""
+        holder = self._holder(req)
+        return self.sessions.form_token(holder) if holder else ""
 
     def check_form(self, req: falcon.Request, fields: Mapping[str, str]) -> None:
         """Raises falcon.HTTPForbidden for a form that was not made for this session, or that another site sent."""
@@ -129,6 +135,8 @@ class Doorkeeper:
     def _look_up(self, req: falcon.Request) -> SignedIn | None:
         self.admission.owner.ensure()
         token = self.session_token(req)
+        if not token and self.standing_in(req) is not None:
+            self.credentials.database.read(lambda _: None)  # raises when it is away: only then is standing in worth something
         return self.credentials.of_cookie(token, req.context.site) if token else None
 
     def _holder(self, req: falcon.Request) -> str:

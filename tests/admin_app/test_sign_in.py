@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from falcon.testing import Result
@@ -365,6 +366,19 @@ def test_while_the_database_is_away_the_owner_sees_how_the_worker_is_and_nothing
     assert (overview.status_code, "some-host" in overview.text, account.status_code) == (503, True, 503)
     assert browser.post("/admin/logout").status_code == 303
     assert "some-host" not in browser.get("/admin").text
+
+
+def test_it_is_the_same_when_the_database_goes_away_later(door: Door, postgres_server: Any) -> None:
+    door.database_url = postgres_server.migrated()
+    signed_in = door.signed_in()
+    postgres_server.drop(door.database_url)
+    recognised = signed_in.get("/admin")
+    door.enter(signed_in)
+
+    overview = signed_in.get("/admin")
+
+    assert (recognised.status_code, "Sign in</h1>" in recognised.text) == (503, True)
+    assert (overview.status_code, "some-host" in overview.text, signed_in.get("/admin/account").status_code) == (503, True, 503)
 
 
 def test_who_stood_in_is_nobody_once_the_database_is_back(door: Door) -> None:
