@@ -76,18 +76,18 @@ class Admission:
         """What `let_in` returns, in the transaction that used the code up. Raises Wrong, TooMany, Busy, DatabaseAway."""
         self._slow_down(attempt)
         self.owner.ensure()
-        login = self.database.read(lambda c: admins.find_login(c, attempt.username))
-        stored = login.password_hash if login else stand_in_hash(self.owner.password_hash)
-        is_right = len(attempt.password) <= MOST_CHARS and self.queue.check(attempt.password, stored)
-        if login is None or not is_right:
-            raise Wrong
-        result = self.database.run(lambda c: self._through(c, attempt, stored, let_in))
+        try:
+            result = self._checked(attempt, let_in)
+        except Wrong:
+            self.throttle.failed(attempt.site, attempt.username, attempt.device)
+            raise
         self.throttle.succeeded(attempt.site, attempt.username, attempt.device)
         return result
 
     def admit_owner(self, attempt: Attempt) -> None:
         """By the settings alone, for while the database is away; `admit` has counted the attempt. Raises Wrong, Busy."""
         if len(attempt.password) > MOST_CHARS or not self.owner.is_right(attempt.username, attempt.password, self.queue):
+            self.throttle.failed(attempt.site, attempt.username, attempt.device)
             raise Wrong
         self.throttle.succeeded(attempt.site, attempt.username, attempt.device)
 
@@ -95,6 +95,14 @@ class Admission:
         wait_s = ceil(self.throttle.attempt(attempt.site, attempt.username, attempt.device))
         if wait_s > 0:
             raise TooMany(wait_s)
+
+    def _checked(self, attempt: Attempt, let_in: Callable[[Connection, Admin], T]) -> T:
+        login = self.database.read(lambda c: admins.find_login(c, attempt.username))
+        stored = login.password_hash if login else stand_in_hash(self.owner.password_hash)
+        is_right = len(attempt.password) <= MOST_CHARS and self.queue.check(attempt.password, stored)
+        if login is None or not is_right:
+            raise Wrong
+        return self.database.run(lambda c: self._through(c, attempt, stored, let_in))
 
     def _through(self, connection: Connection, attempt: Attempt, checked: str, let_in: Callable[[Connection, Admin], T]) -> T:
         login = admins.lock_login(connection, attempt.username)  # again: bcrypt took its time

@@ -43,10 +43,13 @@ class Throttle:
         if wait_s > 0:
             return wait_s
         for key, free, most_s in limits:
-            failures = self._count(key).failures + 1
-            pause_s = 0.0 if failures < free else min(most_s, 2.0 ** min(failures - free, 30))
-            self._counts.put(key, _Count(failures, now + pause_s), _FORGET_S)
+            self._put(key, self._count(key).failures + 1, free, most_s)
         return 0.0
+
+    def failed(self, address: str, account: str, device: str = "") -> None:
+        """The attempt is over, and was none of theirs: the wait begins now, however long the check took."""
+        for key, free, most_s in self._limits(address, account, device):
+            self._put(key, self._count(key).failures, free, most_s)
 
     def succeeded(self, address: str, account: str, device: str = "") -> None:
         for key, _, _ in self._limits(address, account, device):
@@ -60,6 +63,10 @@ class Throttle:
         if self._known.get((address, account)):
             return [by_address]
         return [by_address, (("account", account), _FREE_BY_ACCOUNT, _MOST_WAIT_BY_ACCOUNT_S)]
+
+    def _put(self, key: Hashable, failures: int, free: int, most_s: float) -> None:
+        pause_s = 0.0 if failures < free else min(most_s, 2.0 ** min(failures - free, 30))
+        self._counts.put(key, _Count(failures, self._clock() + pause_s), _FORGET_S)
 
     def _count(self, key: Hashable) -> _Count:
         return self._counts.get(key) or _Count(0, float("-inf"))
