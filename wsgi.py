@@ -138,7 +138,7 @@ def create_app(settings: Settings | None = None) -> Service:
         reprice=lambda: recorder.use_prices(database.read(prices_in_force)),
         close_admin=admin.close,
         unreadable=proxy.unreadable,
-        beside=(last_seen, ExpiryWatch(database)),
+        beside=(last_seen, ExpiryWatch(database), admin.owner),
     )
     return Service(mounted(admin, proxy), parts, settings.drain_s, settings.tick_s)
 

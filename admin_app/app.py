@@ -29,17 +29,24 @@ from admin_app import (
     system_pages,
     user_pages,
 )
+from admin_app.account import account_routes
+from admin_app.admission import Admission
 from admin_app.claim import ROUTE as CLAIM_ROUTE
 from admin_app.claim import ClaimPage, Issuing
+from admin_app.confirm import Confirm
+from admin_app.doorkeeper import HOME, Doorkeeper
 from admin_app.front import Front
 from admin_app.gate import CLAIMS, Gate
 from admin_app.operation import BadFields, NotAllowed, NotConfirmed, Tools
 from admin_app.overview import Facts, OverviewPage
 from admin_app.owner import Owner
+from admin_app.password_queue import PasswordQueue
 from admin_app.session import Sessions
-from admin_app.sign_in import HOME, Doorkeeper, SignIn, SignOut
+from admin_app.sign_in import SignIn, SignOut
+from admin_app.sign_in_notes import SignInNotes
 from admin_app.throttle import Throttle
 from core.access import Limits, NotFound, Refused
+from core.credentials import Credentials
 from core.crypto import Vault
 from core.db import Database, DatabaseAway
 from core.heartbeat import WorkerSeen
@@ -93,23 +100,23 @@ class AdminApp:
     def __init__(self, settings: Settings, secrets: LocalSecrets, database: Database, around: Surroundings) -> None:
         self._around = around
         self._database = database
-        self._owner = Owner(settings.admin_username, secrets.admin_password_hash)
-        identity = (self._owner.username, self._owner.password_hash)
-        sessions = Sessions(secrets.jwt_secret, identity, is_secure=not settings.is_local, wall=around.wall)
         self._pages = Pages(VERSION)
-        doorkeeper = Doorkeeper(sessions, self._pages, self._owner.is_set_up)
-        facts = Facts(
-            f"{settings.environment}, {settings.base_url}", around.this_worker, lambda: _utc(around.wall()), around.clock
-        )
+        self.owner = Owner(settings.admin_username, secrets.admin_password_hash, database, self._now)
+        self._queue = PasswordQueue()
+        doorkeeper = self.doorkeeper = self._doorkeeper(settings, secrets)
+        facts = Facts(f"{settings.environment}, {settings.base_url}", around.this_worker, self._now, around.clock)
         issuing = Issuing(secrets.server_secret, Limits.of(settings), settings.base_url, facts.now)
         known = (around.known_models, around.this_worker, around.known_regions)
         tools = Tools(settings, secrets.server_secret, around.vault, around.probe, *known)
         front = Front(doorkeeper, self._pages, database, tools, facts.now)
+        note = SignInNotes(database, self._now)
         routes = {
             **{path: page for noun in _NOUNS for path, page in noun.routes(front).items()},
             HOME: OverviewPage(front, database, facts),
-            f"{HOME}/login": SignIn(doorkeeper, self._owner, Throttle(around.clock)),
-            f"{HOME}/logout": SignOut(doorkeeper),
+            f"{HOME}/login": SignIn(doorkeeper, note),
+            f"{HOME}/logout": SignOut(doorkeeper, note),
+            f"{HOME}/confirm": Confirm(doorkeeper, self._pages, note),
+            **account_routes(front, note),
             CLAIM_ROUTE: ClaimPage(database, self._pages, issuing),
             **{f"{place}/{file.name}": _Fixed(file) for place in (HOME, CLAIMS) for file in self._pages.files},
         }
@@ -129,8 +136,20 @@ class AdminApp:
         return chunks
 
     def close(self) -> None:
-        self._owner.close()
+        self._queue.close()
         self._database.close()
+
+    def _doorkeeper(self, settings: Settings, secrets: LocalSecrets) -> Doorkeeper:
+        identity = (self.owner.username, self.owner.password_hash)
+        sessions = Sessions(secrets.jwt_secret, identity, is_secure=not settings.is_local, wall=self._around.wall)
+        own = (secrets.server_secret, secrets.jwt_secret)
+        credentials = Credentials(self._database, *own, settings.admin_require_totp, self._now)
+        throttle = Throttle(self._around.clock)
+        admission = Admission(self._database, self.owner, throttle, self._queue, secrets.server_secret, self._now)
+        return Doorkeeper(sessions, credentials, admission, self._pages)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._around.wall(), UTC)
 
     def _serving(self, routes: dict[str, Any], gate: Gate) -> falcon.App[Any, Any]:
         app = falcon.App(middleware=[gate])
@@ -198,7 +217,3 @@ class _Fixed:
 def _home(path: str) -> str:
     """Where a page's style sheet is; that of the admin is not open to all."""
     return CLAIMS if path.startswith(f"{CLAIMS}/") else HOME
-
-
-def _utc(unix_s: float) -> datetime:
-    return datetime.fromtimestamp(unix_s, UTC)

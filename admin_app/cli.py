@@ -10,7 +10,7 @@ import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
-from admin_app import cli_bedrock_keys, cli_keys, cli_ledger, cli_models, cli_prices, cli_repairs, cli_users
+from admin_app import cli_admins, cli_bedrock_keys, cli_keys, cli_ledger, cli_models, cli_prices, cli_repairs, cli_users
 from admin_app.cli_desk import Answer, Desk, Outside, Parser, Usage, Words
 from core.access import Refused
 from core.crypto import CannotOpen
@@ -74,6 +74,7 @@ def _parser() -> ArgumentParser:
     nouns.verb("migrate", _migrate, "create or update the tables")
     serve = nouns.serve("run the proxy in this terminal")
     serve.add_argument("--first-run", action="store_true", help="migrate, and on the very first start add a user and a key")
+    cli_admins.add_words(nouns)
     cli_users.add_words(nouns)
     cli_keys.add_words(nouns)
     cli_bedrock_keys.add_words(nouns)

@@ -14,13 +14,13 @@ from urllib.parse import urlencode
 
 import falcon
 
+from admin_app.doorkeeper import Doorkeeper
 from admin_app.fields import from_texts
 from admin_app.forms import read_form
 from admin_app.notices import NOTICES
 from admin_app.operation import Operation, Tools, Work, perform
-from admin_app.sign_in import Doorkeeper
 from core.actor import Actor, Role
-from core.db import Database
+from core.db import Database, DatabaseAway
 from core.pages import Pages
 
 # path, words, the page's name in `nav`; a page that not every role may open says which may
@@ -61,6 +61,25 @@ class Front:
         actor = self.doorkeeper.require(req, resp, role)
         req.context.actor = actor
         return Work(self.database, actor, self.now(), self.tools)
+
+    def enter_home(self, req: falcon.Request, resp: falcon.Response) -> Work | None:
+        """As `enter`, for the page that is there also while the database is away, to the owner who then signed in.
+
+        None for who is not signed in: they were shown the form.
+        """
+        problem = ""
+        try:
+            if self.doorkeeper.signed_in(req) is not None:
+                return self.enter(req, resp)
+        except DatabaseAway:
+            standing_in = self.doorkeeper.standing_in(req)
+            if standing_in is not None:
+                actor = Actor("", standing_in.username, Role.VIEWER, "standing_in", "", req.context.site)
+                req.context.actor = actor
+                return Work(self.database, actor, self.now(), self.tools)
+            resp.status, problem = falcon.HTTP_503, "The database is away. Only the owner whom the settings define can sign in."
+        self.doorkeeper.show_form(req, resp, problem)
+        return None
 
     def form(self, req: falcon.Request) -> dict[str, str]:
         """A posted form without its token. Raises falcon.HTTPError."""

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from admin_app.exports import Row, as_csv, as_table, csv_heading, csv_rows
 from core.access_keys import AccessKey
+from core.admins import Admin
 from core.bedrock_keys import AttachedBedrockKey, expiry_warning
 from core.model_rows import ModelRow
 from core.price_rows import StoredPrice
@@ -72,7 +73,19 @@ _PRICE = (
     "us_gov_factor",
 )
 _REPAIR = ("id", "bedrock_key_id", "region", "model", "kind", "name", "standing", "learned_at", "expires_at")
+_ADMIN = ("id", "username", "role", "status", "managed", "second_factor", "last_sign_in_at", "created_at")
 _MODEL = ("id", "model", "bedrock", "prefixes", "like", "context_window", "max_output", "bedrock_key_id", "created_at")
+
+
+def of_admins(admins: Sequence[Admin]) -> Listing:
+    rows = [
+        {"id": each.id, "username": each.username, "role": each.role.value, "status": each.status.value,
+         "managed": each.is_managed, "second_factor": each.has_totp, "last_sign_in_at": _time(each.last_sign_in_at),
+         "created_at": _time(each.created_at)}
+        for each in admins
+    ]  # fmt: skip
+    if_empty = "There are no admins yet: the managed owner is written down when the server starts."
+    return Listing(rows, _ADMIN, if_empty)
 
 
 def of_users(users: Sequence[User]) -> Listing:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from core import admin_sessions
 from core.access import Limits, Refused
 from core.actor import Actor, Role
 from core.audit import Change, Document, record
@@ -27,8 +28,6 @@ from core.settings import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-CONFIRMED_FOR = timedelta(minutes=10)
 
 T = TypeVar("T")
 
@@ -171,7 +170,7 @@ def is_confirmed(actor: Actor, now: datetime) -> bool:
     an API token of an owner was made by an owner who was."""
     if actor.via in ("cli", "api_token"):
         return True
-    return actor.confirmed_at is not None and now - actor.confirmed_at < CONFIRMED_FOR
+    return admin_sessions.is_confirmed(actor, now)
 
 
 class BadFields(Refused):

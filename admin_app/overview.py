@@ -23,6 +23,7 @@ from core.reports import USERS_A_PAGE, Sums, overview
 log = logging.getLogger(__name__)
 
 _LAST_PAGE = 100_000
+_AWAY = "The database is away. The owner can sign in meanwhile, and sees how this worker is."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class OverviewPage:
         self._facts = facts
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        self._front.enter(req, resp)
+        if self._front.enter_home(req, resp) is None:
+            return
         values = self._values(req.get_param_as_int("page", default=1, min_value=1, max_value=_LAST_PAGE) or 1)
         if values["away"]:
             resp.status = falcon.HTTP_503

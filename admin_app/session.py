@@ -1,9 +1,8 @@
-"""Who is signed in, and that a form is ours: signed values in cookies (SPEC section 11).
+"""What the admin's cookies hold, and that a form is ours: signed values (SPEC section 11).
 
-Knows signing and time, no HTTP beyond a cookie's attributes. Invariants: a value is worth something only with the secret, the
-user name and the password hash that signed it, so changing one of them signs everybody out, in every worker; a session
-ends 24 hours after it began, whatever happens in between. There is nothing on the server's side: signing out takes the cookie
-away from the browser.
+Knows signing and time, no row and no HTTP beyond a cookie's attributes. Who is signed in is a row (core/admin_sessions.py); its
+token is signed as well, so that guesses cost no query and a new secret signs everybody out. Invariant: a value is worth
+something only for what it was signed for, with the secret that signed it.
 """
 
 from __future__ import annotations
@@ -19,13 +18,15 @@ from itsdangerous import BadData, URLSafeSerializer
 
 SESSION_S = 24 * 3600
 FORM_S = 2 * 3600
+STAND_IN_S = 15 * 60
+DEVICE_S = 30 * 86_400
 _SKEW_S = 60  # another worker's clock may be ahead
 _SIGNING = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """A signed-in admin, or nobody yet who was given a form (`username` empty). `nonce` is what its form tokens hang on."""
+class Offer:
+    """Nobody yet, who was given the sign-in form; or who stands in while the database is away. Form tokens hang on `nonce`."""
 
     username: str
     nonce: str
@@ -49,50 +50,88 @@ class Cookie:
 
 
 class Sessions:
-    """Makes and reads the two cookies. `identity` is what a sign-in depends on: user name and password hash. `wall` is unix s."""
+    """Makes and reads the cookies. `identity` is the managed owner's name and password hash, for the stand-in alone. `wall` is
+    unix s."""
 
     def __init__(self, secret: str, identity: tuple[str, str], is_secure: bool, wall: Callable[[], float]) -> None:
         prefix = "__Host-" if is_secure else ""
         self.session_cookie = Cookie(f"{prefix}session", is_secure)
         self.form_cookie = Cookie(f"{prefix}login", is_secure)
-        salt = hashlib.sha256("\0".join(identity).encode()).hexdigest()
-        self._sessions = URLSafeSerializer(secret, salt=f"admin session {salt}", signer_kwargs=_SIGNING)
-        self._forms = URLSafeSerializer(secret, salt="admin sign-in form", signer_kwargs=_SIGNING)
-        self._tokens = URLSafeSerializer(secret, salt="admin form token", signer_kwargs=_SIGNING)
+        self.device_cookie = Cookie(f"{prefix}device", is_secure)
+        owner = hashlib.sha256("\0".join(identity).encode()).hexdigest()
+        self._secret = secret.encode()
+        self._sessions = _signer(secret, "admin session token")
+        self._forms = _signer(secret, "admin sign-in form")
+        self._stand_ins = _signer(secret, f"admin stand-in {owner}")
+        self._devices = _signer(secret, "admin device")
+        self._tokens = _signer(secret, "admin form token")
         self._wall = wall
 
-    def begin(self, username: str) -> str:
-        """The session cookie's value after a sign-in: always a new one."""
-        return str(self._sessions.dumps(self._new(username)))
+    def sealed(self, token: str) -> str:
+        """The session cookie's value for a session's token."""
+        return str(self._sessions.dumps(token))
 
-    def offer(self) -> tuple[Session, str]:
+    def tokens(self, values: Iterable[str]) -> Iterator[str]:
+        """The tokens in values that are ours. Others of that name may come from another app on this host."""
+        return (found for found in _loaded(self._sessions, values) if isinstance(found, str))
+
+    def offer(self) -> tuple[Offer, str]:
         """For somebody not signed in: what the sign-in form's token hangs on, and its cookie's value."""
-        fields = self._new("")
-        return Session(*fields), str(self._forms.dumps(fields))
+        return self._made(self._forms, "")
 
-    def signed_in(self, values: Iterable[str]) -> Session | None:
-        """The first value that is a session of ours and not over. Others of that name may come from another app on this host."""
-        return next(self._good(self._sessions, values, SESSION_S), None)
-
-    def offered(self, values: Iterable[str]) -> Session | None:
+    def offered(self, values: Iterable[str]) -> Offer | None:
         return next(self._good(self._forms, values, FORM_S), None)
 
-    def form_token(self, session: Session) -> str:
-        return str(self._tokens.dumps(session.nonce))
+    def stand_in(self, username: str) -> str:
+        """The session cookie's value for the owner, while the database is away."""
+        return self._made(self._stand_ins, username)[1]
 
-    def is_ours(self, session: Session | None, form_token: str) -> bool:
-        """Whether a form with this token was made for this session."""
-        return session is not None and hmac.compare_digest(form_token.encode(), self.form_token(session).encode())
+    def standing_in(self, values: Iterable[str]) -> Offer | None:
+        return next(self._good(self._stand_ins, values, STAND_IN_S), None)
 
-    def _new(self, username: str) -> list[Any]:
-        return [username, secrets.token_urlsafe(16), int(self._wall())]
+    def device(self, account: str, known: str = "") -> str:
+        """A cookie's value for a browser that just signed in to this account; `known` is the device that it was already."""
+        return str(self._devices.dumps([self._digest(account), known or secrets.token_urlsafe(12), int(self._wall())]))
 
-    def _good(self, serializer: URLSafeSerializer, values: Iterable[str], lifetime_s: int) -> Iterator[Session]:
+    def device_of(self, values: Iterable[str], account: str) -> str:
+        """Which device of this account sends these values; empty for one that has not signed in to it for thirty days."""
+        for found in _loaded(self._devices, values):
+            digest, device, began_at = found
+            if hmac.compare_digest(digest, self._digest(account)) and self._wall() - began_at < DEVICE_S:
+                return str(device)
+        return ""
+
+    def form_token(self, holder: str) -> str:
+        """For the forms of a session (its id), of an offer (its nonce)."""
+        return str(self._tokens.dumps(holder))
+
+    def is_ours(self, holder: str, form_token: str) -> bool:
+        """Whether a form with this token was made for this holder; for nobody ("") none was."""
+        return holder != "" and hmac.compare_digest(form_token.encode(), self.form_token(holder).encode())
+
+    def _digest(self, account: str) -> str:
+        """Cookies hold no user names."""
+        return hmac.digest(self._secret, b"device|" + account.encode(), "sha256").hex()[:32]
+
+    def _made(self, serializer: URLSafeSerializer, username: str) -> tuple[Offer, str]:
+        fields: list[Any] = [username, secrets.token_urlsafe(16), int(self._wall())]
+        return Offer(*fields), str(serializer.dumps(fields))
+
+    def _good(self, serializer: URLSafeSerializer, values: Iterable[str], lifetime_s: int) -> Iterator[Offer]:
         now = self._wall()
-        for value in values:
-            try:
-                session = Session(*serializer.loads(value))
-            except (BadData, TypeError):  # the latter: signed by us, in another release's shape
-                continue
-            if -_SKEW_S <= now - session.began_at < lifetime_s:
-                yield session
+        for fields in _loaded(serializer, values):
+            offer = Offer(*fields)
+            if -_SKEW_S <= now - offer.began_at < lifetime_s:
+                yield offer
+
+
+def _signer(secret: str, salt: str) -> URLSafeSerializer:
+    return URLSafeSerializer(secret, salt=salt, signer_kwargs=_SIGNING)
+
+
+def _loaded(serializer: URLSafeSerializer, values: Iterable[str]) -> Iterator[Any]:
+    for value in values:
+        try:
+            yield serializer.loads(value)
+        except BadData:
+            continue

@@ -13,32 +13,13 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, Connection, Index, Row, Select, String, Table, Text, and_, insert, or_, select
+from sqlalchemy import Connection, Row, Select, and_, insert, or_, select
 
 from core.actor import Actor
-from core.columns import UtcTime
+from core.admin_models import audit
 from core.ids import new_id
-from core.models import metadata
 
 _MOST_CHARS = 20_000  # of one document
-
-audit = Table(
-    "audit",
-    metadata,
-    Column("id", String(40), primary_key=True),
-    Column("at", UtcTime, nullable=False),
-    Column("admin_id", String(40), nullable=False),
-    Column("username", String(200), nullable=False),
-    Column("via", String(20), nullable=False),
-    Column("address", String(64), nullable=False),
-    Column("action", String(60), nullable=False),
-    Column("target", String(80), nullable=False),
-    Column("before", Text, nullable=False),
-    Column("after", Text, nullable=False),
-    Index("ix_audit_at", "at"),
-    Index("ix_audit_target_at", "target", "at"),
-    Index("ix_audit_admin_at", "admin_id", "at"),
-)
 
 Document = Mapping[str, Any]
 

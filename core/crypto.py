@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ACCESS_KEY = re.compile(r"ak_[0-9A-Za-z]{44}")
+_API_TOKEN = re.compile(r"cpt_[0-9A-Za-z]{44}")
 _APP, _TABLE = "claude-code-proxy", "bedrock_keys"
 _NONCE_BYTES = 12
 _LOCAL_VERSION, _KMS_VERSION = b"\x01", b"\x02"
 _KMS_AWAY = frozenset({"ThrottlingException", "DependencyTimeoutException", "KMSInternalException", "KeyUnavailableException"})
 _PREHASHED = "sha384:"
+_BCRYPT_BYTES = 72
 
 
 def new_access_key() -> str:
@@ -61,6 +63,29 @@ def hash_claim_token(server_secret: str, token: str) -> str:
     return hmac.digest(server_secret.encode(), b"claim|" + token.encode(), "sha256").hex()
 
 
+def new_api_token() -> str:
+    """`cpt_`, then as an access key: 38 random characters and 6 of checksum."""
+    body = "cpt_" + "".join(secrets.choice(_BASE62) for _ in range(38))
+    return body + _checksum(body)
+
+
+def is_wellformed_api_token(text: str) -> bool:
+    return _API_TOKEN.fullmatch(text) is not None and text[42:] == _checksum(text[:42])
+
+
+def new_session_token() -> str:
+    """256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def hash_admin_secret(server_secret: str, kind: str, text: str) -> str:
+    """What is stored in the place of a session's token, an API token or a recovery code (`kind`): 64 hex digits.
+
+    Only for texts of 112 random bits and more: it is fast.
+    """
+    return hmac.digest(server_secret.encode(), f"{kind}|{text}".encode(), "sha256").hex()
+
+
 def hash_password(password: str, rounds: int = 12) -> str:
     """bcrypt over a digest, so that every byte counts (bcrypt itself refuses more than 72). 0.25 s: in a NativeThread."""
     return _PREHASHED + bcrypt.hashpw(_digest(password), bcrypt.gensalt(rounds)).decode()
@@ -70,9 +95,16 @@ def check_password(password: str, stored: str) -> bool:
     """For hashes of ours, and plain `$2b$` ones made elsewhere. As slow as hashing: in a NativeThread."""
     given = _digest(password) if stored.startswith(_PREHASHED) else password.encode()
     try:
-        return bcrypt.checkpw(given, stored.removeprefix(_PREHASHED).encode())
-    except ValueError:  # over 72 bytes for a plain hash, or not a hash at all
+        is_equal = bcrypt.checkpw(given[:_BCRYPT_BYTES], stored.removeprefix(_PREHASHED).encode())
+    except ValueError:  # not a hash at all
         return False
+    return is_equal and len(given) <= _BCRYPT_BYTES  # a plain hash knows no more; refused as slowly as anything wrong
+
+
+def stand_in_hash(like: str) -> str:
+    """A hash that no password has, as slow to check as `like`: for a name that nobody has."""
+    cost = re.match(r"\$2[aby]\$\d\d\$", like.removeprefix(_PREHASHED))
+    return (cost[0] if cost else "$2b$12$") + "." * 53
 
 
 class CannotOpen(Exception):
@@ -96,16 +128,17 @@ class Vault(Protocol):
 class LocalVault:
     """AES-256-GCM with a key file, where there is no KMS. Sealed: version, nonce, ciphertext with its tag."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, table: str = _TABLE) -> None:
         self._key = key
+        self._table = table
 
     def seal(self, plaintext: str, row_id: str) -> bytes:
-        return _LOCAL_VERSION + _encrypt(self._key, plaintext, _bound_to(row_id))
+        return _LOCAL_VERSION + _encrypt(self._key, plaintext, _bound_to(row_id, self._table))
 
     def open(self, sealed: bytes, row_id: str) -> str:
         if sealed[:1] != _LOCAL_VERSION:
             raise CannotOpen("not sealed with the local key")
-        return _decrypt(self._key, sealed[1:], _bound_to(row_id))
+        return _decrypt(self._key, sealed[1:], _bound_to(row_id, self._table))
 
 
 class KmsVault:
@@ -177,6 +210,11 @@ def open_vault(settings: Settings, local: LocalSecrets, client: Any = None) -> V
     return LocalVault(local.vault_key)
 
 
+def open_admin_vault(server_secret: str) -> LocalVault:
+    """Seals the second factors of admins. With a key made of the server secret: nobody's sign-in shall wait for KMS."""
+    return LocalVault(hmac.digest(server_secret.encode(), b"vault|admins", "sha256"), table="admins")
+
+
 def _kms_client(key_id: str) -> Any:
     """The region is the key's own when its address tells, else what boto3 finds in its usual places."""
     import boto3
@@ -204,8 +242,8 @@ def _digest(password: str) -> bytes:
     return base64.b64encode(hashlib.sha384(password.encode()).digest())
 
 
-def _bound_to(row_id: str) -> bytes:
-    return f"{_APP}|{_TABLE}|{row_id}".encode()
+def _bound_to(row_id: str, table: str = _TABLE) -> bytes:
+    return f"{_APP}|{table}|{row_id}".encode()
 
 
 def _encrypt(key: bytes, plaintext: str, bound_to: bytes) -> bytes:

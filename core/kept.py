@@ -7,6 +7,7 @@ go only when somebody removes them.
 
 from __future__ import annotations
 
+from core.admin_models import admin_sessions, admins, api_tokens, audit
 from core.models import (
     access_keys,
     bedrock_keys,
@@ -29,7 +30,7 @@ REQUESTS = "requests"
 _A_DAY = 1  # for what workers sweep up themselves while they write: this is for when none writes any more
 
 # For good: accounts and what people set, sums, and tables that hold a row a thing and sweep up after themselves.
-STAYS = (users, access_keys, bedrock_keys, prices, model_rows, usage_hourly, circuits, jobs, revisions)
+STAYS = (users, access_keys, bedrock_keys, prices, model_rows, usage_hourly, circuits, jobs, revisions, admins, api_tokens)
 
 
 def request_records(days: int) -> Kept:
@@ -48,5 +49,7 @@ def all_kept(settings: Settings) -> tuple[Kept, ...]:
         Kept("spend_pending", spend_pending, spend_pending.c.seen_at, _A_DAY),
         Kept("claims", claims, claims.c.expires_at, settings.retention_days),
         Kept("repairs", repairs, repairs.c.expires_at, _A_DAY),
+        Kept("audit", audit, audit.c.at, settings.audit_retention_days),
+        Kept("admin_sessions", admin_sessions, admin_sessions.c.expires_at, settings.audit_retention_days),
         Kept("workers", workers, workers.c.seen_at, _A_DAY),
     )

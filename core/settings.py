@@ -24,6 +24,7 @@ from core.setting_values import (
     database_url,
     dollars,
     environment,
+    flag,
     level,
     networks,
     password_hash,
@@ -84,6 +85,8 @@ class Settings:
     admin_password_hash: str = setting(
         password_hash, "", "bcrypt hash (`$2b$...`) of its password. Local: made once.", secret=True
     )
+
+    admin_require_totp: bool = setting(flag, False, "`true`: every admin needs a second factor.")
 
     plan_url: str = setting(url, "https://api.anthropic.com", "The Plan upstream; a path is kept and put before the request's.")
     bedrock_url: str = setting(

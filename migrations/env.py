@@ -9,9 +9,11 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
+import core.admin_models
+import core.spend_models  # noqa: F401  both add their tables
 from core.db import open_database
+from core.models import metadata
 from core.settings import load_settings
-from core.spend_models import metadata  # which knows the tables of core.models, too
 
 
 def run(connection: Connection) -> None:

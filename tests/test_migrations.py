@@ -13,10 +13,11 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
+import core.admin_models
+import core.spend_models  # noqa: F401  both add their tables
 from core.db import MIGRATIONS, Database, migrate, open_database, schema_is_current
-from core.models import access_keys
+from core.models import access_keys, metadata
 from core.settings import Settings
-from core.spend_models import metadata  # all tables
 
 
 @pytest.fixture

@@ -1,13 +1,14 @@
-"""What a cookie is worth, and until when."""
+"""What a cookie's value is worth, and until when."""
 
 from __future__ import annotations
 
 import pytest
 
-from admin_app.session import FORM_S, SESSION_S, Sessions
+from admin_app.session import DEVICE_S, FORM_S, STAND_IN_S, Sessions
 
 SECRET = "a signing secret for tests, not for use"
 OWNER = ("admin", "the hash of a password")
+OTHER_SECRET = "another signing secret for tests, not it"
 
 
 class Clock:
@@ -28,80 +29,84 @@ def sessions(clock: Clock) -> Sessions:
     return Sessions(SECRET, OWNER, False, clock)
 
 
-def test_a_session_says_who_signed_in_in_every_worker(sessions: Sessions, clock: Clock) -> None:
-    other = Sessions(SECRET, OWNER, False, clock)
-
-    found = other.signed_in([sessions.begin("admin")])
-
-    assert found is not None
-    assert found.username == "admin"
+def tokens(sessions: Sessions, *values: str) -> list[str]:
+    return list(sessions.tokens(values))
 
 
-def test_a_session_ends_after_a_day(sessions: Sessions, clock: Clock) -> None:
-    value = sessions.begin("admin")
-    clock.now += SESSION_S - 1
-    before = sessions.signed_in([value])
-    clock.now += 1
-
-    assert (before is None, sessions.signed_in([value])) == (False, None)
+def test_a_sessions_token_is_read_back_in_every_worker(sessions: Sessions, clock: Clock) -> None:
+    assert tokens(Sessions(SECRET, OWNER, False, clock), sessions.sealed("token")) == ["token"]
 
 
-def test_a_session_from_the_future_is_refused_beyond_a_minute(sessions: Sessions, clock: Clock) -> None:
-    value = sessions.begin("admin")
-    clock.now -= 60
-    slightly = sessions.signed_in([value])
-    clock.now -= 1
-
-    assert (slightly is None, sessions.signed_in([value])) == (False, None)
-
-
-@pytest.mark.parametrize(
-    ("secret", "owner"),
-    [
-        ("another signing secret for tests, not it", OWNER),
-        (SECRET, ("admin", "the hash of a new password")),
-        (SECRET, ("owner", OWNER[1])),
-    ],
-    ids=["secret", "password", "user name"],
-)
-def test_a_new_secret_password_or_user_name_signs_everybody_out(
-    sessions: Sessions, clock: Clock, secret: str, owner: tuple[str, str]
-) -> None:
-    assert Sessions(secret, owner, False, clock).signed_in([sessions.begin("admin")]) is None
+def test_another_secret_signs_everybody_out(sessions: Sessions, clock: Clock) -> None:
+    assert tokens(Sessions(OTHER_SECRET, OWNER, False, clock), sessions.sealed("token")) == []
 
 
 @pytest.mark.parametrize("pattern", ["x{}", "{}x", "{}.x", "x.{}", "", "é", "."])
 def test_a_value_that_was_tampered_with_is_nobody(sessions: Sessions, pattern: str) -> None:
-    assert sessions.signed_in([pattern.format(sessions.begin("admin"))]) is None
+    assert tokens(sessions, pattern.format(sessions.sealed("token"))) == []
 
 
 def test_a_cookie_of_the_same_name_from_another_app_does_not_hide_ours(sessions: Sessions) -> None:
-    assert sessions.signed_in(["eyJub3QiOiJvdXJzIn0.x.y", sessions.begin("admin")]) is not None
+    assert tokens(sessions, "eyJub3QiOiJvdXJzIn0.x.y", sessions.sealed("token")) == ["token"]
 
 
-def test_what_was_given_with_a_form_is_no_session(sessions: Sessions) -> None:
-    _, value = sessions.offer()
+def test_what_was_signed_for_one_purpose_is_worth_nothing_for_another(sessions: Sessions) -> None:
+    values = [sessions.offer()[1], sessions.stand_in("admin"), sessions.device("admin"), sessions.form_token("x")]
 
-    assert (sessions.signed_in([value]), sessions.offered([sessions.begin("admin")])) == (None, None)
+    assert tokens(sessions, *values) == []
+    assert (sessions.offered([*values[1:], sessions.sealed("x")]), sessions.standing_in([values[0], values[2]])) == (None, None)
+    assert sessions.device_of([*values[:2], sessions.sealed("x")], "admin") == ""
 
 
 def test_a_form_is_good_for_two_hours(sessions: Sessions, clock: Clock) -> None:
-    session, value = sessions.offer()
+    offer, value = sessions.offer()
     clock.now += FORM_S - 1
     before = sessions.offered([value])
     clock.now += 1
 
-    assert (before, sessions.offered([value])) == (session, None)
+    assert (before, sessions.offered([value])) == (offer, None)
 
 
-def test_a_form_token_is_good_for_its_own_session_alone(sessions: Sessions) -> None:
-    mine, others = sessions.offer()[0], sessions.offer()[0]
+def test_a_form_from_the_future_is_refused_beyond_a_minute(sessions: Sessions, clock: Clock) -> None:
+    _, value = sessions.offer()
+    clock.now -= 60
+    slightly = sessions.offered([value])
+    clock.now -= 1
 
-    assert sessions.is_ours(mine, sessions.form_token(mine))
-    assert not sessions.is_ours(mine, sessions.form_token(others))
-    assert not sessions.is_ours(mine, "")
-    assert not sessions.is_ours(None, sessions.form_token(mine))
+    assert (slightly is None, sessions.offered([value])) == (False, None)
 
 
-def test_two_sessions_are_never_the_same(sessions: Sessions) -> None:
-    assert sessions.begin("admin") != sessions.begin("admin")
+def test_a_form_token_is_good_for_its_own_holder_alone(sessions: Sessions) -> None:
+    token = sessions.form_token("ses_mine")
+
+    assert sessions.is_ours("ses_mine", token)
+    assert not sessions.is_ours("ses_others", token)
+    assert not sessions.is_ours("ses_mine", "")
+    assert not sessions.is_ours("", sessions.form_token(""))
+
+
+def test_who_stands_in_does_so_for_fifteen_minutes(sessions: Sessions, clock: Clock) -> None:
+    value = sessions.stand_in("admin")
+    clock.now += STAND_IN_S - 1
+    before = sessions.standing_in([value])
+    clock.now += 1
+
+    assert before is not None
+    assert (before.username, sessions.standing_in([value])) == ("admin", None)
+
+
+@pytest.mark.parametrize("owner", [("admin", "the hash of a new password"), ("chief", OWNER[1])], ids=["password", "name"])
+def test_a_new_password_or_name_in_the_settings_ends_standing_in(
+    sessions: Sessions, clock: Clock, owner: tuple[str, str]
+) -> None:
+    assert Sessions(SECRET, owner, False, clock).standing_in([sessions.stand_in("admin")]) is None
+
+
+def test_a_device_is_known_to_its_own_account_for_thirty_days_and_holds_no_name(sessions: Sessions, clock: Clock) -> None:
+    value = sessions.device("admin")
+    known, elsewhere = sessions.device_of([value], "admin"), sessions.device_of([value], "bob")
+    renewed = sessions.device("admin", known)
+    clock.now += DEVICE_S
+
+    assert (known != "", elsewhere, sessions.device_of([renewed], "admin")) == (True, "", "")
+    assert "admin" not in value

@@ -50,6 +50,24 @@ def test_the_wait_doubles_up_to_five_minutes(throttle: Throttle, clock: Clock) -
     assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
 
 
+def test_the_wait_begins_when_the_check_is_over_however_long_that_took(throttle: Throttle, clock: Clock) -> None:
+    guess(throttle, 5)
+    clock.now += 10
+    throttle.failed(AWAY, OWNER)
+    early = throttle.attempt(AWAY, OWNER)
+    clock.now += 1
+
+    assert (early, throttle.attempt(AWAY, OWNER)) == (1, 0)
+
+
+def test_a_device_that_signed_in_before_counts_for_itself_alone(throttle: Throttle) -> None:
+    guess(throttle, 100)
+
+    waits = [throttle.attempt(AWAY, OWNER, "device") for _ in range(6)]
+
+    assert waits == [0, 0, 0, 0, 0, 1.0]
+
+
 def test_an_attempt_that_had_to_wait_does_not_lengthen_the_wait(throttle: Throttle, clock: Clock) -> None:
     guess(throttle, 500)
     clock.now += 1
