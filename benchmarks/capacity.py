@@ -144,9 +144,7 @@ def _bill(
     kept = database_gb * prices.database_gb + writes * prices.database_io_million
     return {
         "tasks": mean_tasks * _HOURS * (task.vcpu * prices.vcpu_hour + task.gb * prices.gb_hour),
-        "database": 2 * mean_acu * _HOURS * prices.acu_hour
-        + database_gb * prices.database_gb
-        + writes * prices.database_io_million,
+        "database": 2 * mean_acu * _HOURS * prices.acu_hour + kept,
         "NAT": 2 * _HOURS * prices.nat_hour + gigabytes * prices.nat_gb,
         "balancer": _HOURS * prices.balancer_hour + capacity_units * _HOURS * prices.lcu_hour,
         "logs": records_day * 30 * 0.9e3 / _GB * prices.log_gb,
