@@ -17,6 +17,10 @@ from urllib.parse import urlencode
 import falcon
 
 from admin_app import user_pages
+from admin_app.api import Api, ApiApp, is_below
+from admin_app.api_reference import ReferencePage
+from admin_app.api_routes import all_offers
+from admin_app.bearers import Bearers
 from admin_app.claim import ROUTE as CLAIM_ROUTE
 from admin_app.claim import ClaimPage, Issuing
 from admin_app.front import Front
@@ -24,6 +28,7 @@ from admin_app.gate import CLAIMS, Gate
 from admin_app.operation import BadFields, NotAllowed, NotConfirmed, Tools
 from admin_app.overview import Facts, OverviewPage
 from admin_app.owner import Owner
+from admin_app.owner_bearers import OwnerBearers
 from admin_app.pages import FixedFile, Pages
 from admin_app.session import Sessions
 from admin_app.sign_in import HOME, Doorkeeper, SignIn, SignOut
@@ -45,7 +50,8 @@ _YEAR = "private, max-age=31536000, immutable"
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the admin app needs of the worker it runs in. `clock` is monotonic, `wall` unix seconds."""
+    """What the admin app needs of the worker it runs in. `clock` is monotonic, `wall` unix seconds; without `bearers` the API
+    knows the owner alone."""
 
     this_worker: Callable[[], WorkerSeen]
     new_request_id: Callable[[], str]
@@ -55,6 +61,7 @@ class Surroundings:
     known_models: frozenset[str] = frozenset()
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
+    bearers: Bearers | None = None
 
 
 class AdminApp:
@@ -68,6 +75,7 @@ class AdminApp:
         self._database = database
         self._owner = Owner(settings.admin_username, secrets.admin_password_hash)
         identity = (self._owner.username, self._owner.password_hash)
+        throttle = Throttle(around.clock)
         sessions = Sessions(secrets.jwt_secret, identity, is_secure=not settings.is_local, wall=around.wall)
         self._pages = Pages(VERSION)
         doorkeeper = Doorkeeper(sessions, self._pages, self._owner.is_set_up)
@@ -77,15 +85,20 @@ class AdminApp:
         issuing = Issuing(secrets.server_secret, Limits.of(settings), settings.base_url, facts.now)
         tools = Tools(settings, secrets.server_secret, around.vault, around.probe, around.known_models, around.this_worker)
         front = Front(doorkeeper, self._pages, database, tools, facts.now)
+        bearers = around.bearers or self._owner_bearers(secrets, throttle)
+        offers = all_offers(bearers)
         routes = {
             **user_pages.routes(front),
+            f"{HOME}/api": ReferencePage(front, offers),
             HOME: OverviewPage(front, database, facts),
-            f"{HOME}/login": SignIn(doorkeeper, self._owner, Throttle(around.clock)),
+            f"{HOME}/login": SignIn(doorkeeper, self._owner, throttle),
             f"{HOME}/logout": SignOut(doorkeeper),
             CLAIM_ROUTE: ClaimPage(database, self._pages, issuing),
             **{f"{place}/{file.name}": _Fixed(file) for place in (HOME, CLAIMS) for file in self._pages.files},
         }
-        self._falcon = self._serving(routes, Gate(settings, around.new_request_id))
+        gate = Gate(settings, around.new_request_id)
+        self._falcon = self._serving(routes, gate)
+        self._api = ApiApp(Api(database, tools, bearers, facts.now), offers, gate)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         began, answered = self._around.clock(), dict[str, str]()
@@ -94,7 +107,8 @@ class AdminApp:
             answered.update({**dict(headers), "status": status[:3]})
             return start_response(status, headers)
 
-        chunks: Iterable[bytes] = self._falcon(environ, start)
+        answer = self._api if is_below(environ.get("PATH_INFO", "")) else self._falcon
+        chunks: Iterable[bytes] = answer(environ, start)
         self._note(
             answered, "claim" if _home(environ.get("PATH_INFO", "")) == CLAIMS else "admin", (self._around.clock() - began) * 1000
         )
@@ -103,6 +117,11 @@ class AdminApp:
     def close(self) -> None:
         self._owner.close()
         self._database.close()
+
+    def _owner_bearers(self, secrets: LocalSecrets, throttle: Throttle) -> Bearers:
+        identity = (f"bearer {self._owner.username}", self._owner.password_hash)  # no cookie of theirs is one
+        signing = Sessions(secrets.jwt_secret, identity, is_secure=False, wall=self._around.wall)
+        return OwnerBearers(self._owner, signing, throttle, self._around.clock)
 
     def _serving(self, routes: dict[str, Any], gate: Gate) -> falcon.App[Any, Any]:
         app = falcon.App(middleware=[gate])

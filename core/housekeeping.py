@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from core import retention
+from core import idempotency, retention
 from core.db import Database, DatabaseAway
 from core.threads import Running, sleep, spawn
 
@@ -57,6 +57,7 @@ class Housekeeper:
             if not self._database.run(lambda connection: retention.claim(connection, now, _CLAIMED_S)):
                 return
             purged = retention.purge(self._database, self._retention_days, now, self._pause)
+            self._database.run(lambda connection: idempotency.purge(connection, now))
             self._database.run(lambda connection: retention.put_off(connection, now + DAY))
             log.info("old request records were deleted", extra={"context": {"purged": purged}})
         except DatabaseAway as error:

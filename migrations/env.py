@@ -9,6 +9,8 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
+import core.audit
+import core.idempotency  # noqa: F401  (tables are known once their modules are)
 from core.db import open_database
 from core.settings import load_settings
 from core.spend_models import metadata  # which knows the tables of core.models, too

@@ -13,6 +13,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
+import core.audit
+import core.idempotency  # noqa: F401  (tables are known once their modules are)
 from core.db import MIGRATIONS, Database, migrate, open_database, schema_is_current
 from core.models import access_keys
 from core.settings import Settings
