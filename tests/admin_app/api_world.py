@@ -38,10 +38,14 @@ class NoProbe:
 
 @dataclass
 class KnownBearers:
-    """Tokens that are what they say: `owner`, `editor`, `viewer`; one that was signed in for long ago, one that was revoked."""
+    """Tokens that are what they say: `owner`, `editor`, `viewer`, each a JWT."""
 
-    actors: dict[str, Actor] = field(default_factory=lambda: {role: _actor(role) for role in Role})
+    actors: dict[str, Actor] = field(default_factory=lambda: _actors())
     attempts: int = 0
+
+    def renew(self) -> None:
+        """As if nobody had signed in or out."""
+        self.actors, self.attempts = _actors(), 0
 
     def sign_in(self, username: str, password: str, totp: str, address: str) -> IssuedBearer:
         self.attempts += 1
@@ -58,6 +62,10 @@ class KnownBearers:
         if actor.via != "jwt":
             raise Refused("only a token that was signed in for ends here")
         self.actors = {bearer: each for bearer, each in self.actors.items() if each.credential_id != actor.credential_id}
+
+
+def _actors() -> dict[str, Actor]:
+    return {role.value: _actor(role) for role in Role}
 
 
 def _actor(role: Role) -> Actor:
