@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -72,17 +72,18 @@ class Reference:
             method,
             path,
             operation["summary"],
-            operation["description"],
+            operation["description"].replace("`", ""),
             (*self._parameters(operation), *self._body(operation)),
             _short(given) if given else "",
-            tuple(self._properties(given, "")) if given else (),
+            tuple(self._answer(given)) if given else (),
             tuple(self._statuses(operation)),
             self._curl(method, path, operation),
         )
 
     def _parameters(self, operation: dict[str, Any]) -> Iterator[FieldShown]:
         for each in operation["parameters"]:
-            yield FieldShown(each["name"], each["in"], self._kind(each["schema"]), each["required"], each["description"])
+            words = self._words({"description": each["description"], **each["schema"]})
+            yield FieldShown(each["name"], each["in"], self._kind(each["schema"]), each["required"], words)
 
     def _body(self, operation: dict[str, Any]) -> Iterator[FieldShown]:
         if "requestBody" in operation:
@@ -92,6 +93,13 @@ class Reference:
         whole = self._resolved(schema)
         for name, each in whole.get("properties", {}).items():
             yield FieldShown(name, place, self._kind(each), name in whole.get("required", ()), self._words(each))
+
+    def _answer(self, schema: Schema) -> Iterator[FieldShown]:
+        """Its fields; of a page of a list also those of what is listed."""
+        yield from self._properties(schema, "")
+        items = self._resolved(schema).get("properties", {}).get("data", {}).get("items")
+        for each in self._properties(items, "") if items else ():
+            yield replace(each, name=f"data[].{each.name}")
 
     def _words(self, schema: Schema) -> str:
         told = [each.get("description", "") for each in (schema, *schema.get("anyOf", ()))]
@@ -147,7 +155,7 @@ class ReferencePage:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         self._front.enter(req, resp)
         base = f"{self._front.tools.settings.base_url}{SERVER}"
-        self._front.show(req, resp, "api/reference.html", nav="api", tags=self._reference.tags, kinds=tuple(Kind), base=base)
+        self._front.show(req, resp, "api/reference.html", nav="api", nouns=self._reference.tags, kinds=tuple(Kind), base=base)
 
 
 def _short(schema: Schema) -> str:

@@ -73,9 +73,12 @@ def cursor_of(*place: Any) -> str:
 def place_of(cursor: str, types: Any) -> Any:
     """What `cursor_of` was given, as a tuple of `types` (`tuple[datetime, str]`). Raises BadFields."""
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=types)
+        place = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=types)
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         raise BadFields({"cursor": "is not a next_cursor of ours"}) from None
+    if any(not _can_be_kept(part) or _is_beyond(part) for part in place):
+        raise BadFields({"cursor": "is not a next_cursor of ours"})
+    return place
 
 
 def offset_of(cursor: str) -> int:
@@ -131,9 +134,9 @@ def _can_be_kept(value: Any) -> bool:
 
 
 def _is_beyond(value: Any) -> bool:
-    """A time that is in no year of UTC."""
+    """A time that is in no year of UTC, or in no zone at all."""
     try:
-        return isinstance(value, datetime) and value.tzinfo is not None and not value.astimezone(UTC)
+        return isinstance(value, datetime) and (value.tzinfo is None or not value.astimezone(UTC))
     except OverflowError:
         return True
 

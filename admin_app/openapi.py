@@ -137,7 +137,8 @@ def _parameter(name: str, place: str, schema: Schema, is_required: bool) -> dict
 def _body(offer: Offer, schemas: Schemas, fields: dict[str, Schema], required: list[str]) -> dict[str, Any]:
     name = offer.operation.name[:1].upper() + offer.operation.name[1:]
     whole = {"type": "object", "title": name, "properties": fields, "required": required, "additionalProperties": False}
-    example = {field: example_of(field, schemas.resolved(schema), schemas) for field, schema in fields.items()}
+    examples = {field: example_of(field, schemas.resolved(schema), schemas) for field, schema in fields.items()}
+    example = {field: value for field, value in examples.items() if field in required or value not in ("", None)}
     content = {"schema": schemas.add(name, whole), "example": example}
     return {"required": bool(required), "content": {_JSON: content}}
 

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 from schemathesis import GenerationMode
+from schemathesis.checks import FailureGroup
+from schemathesis.core.failures import Failure
 
 from admin_app.api_routes import all_offers
-from admin_app.operation import Offer
+from admin_app.operation import Doing, Nothing, Offer, Operation, Shape, asks
+from core.actor import Role
 from core.db import open_database
 from core.settings import Settings
 from tests.admin_app.api_world import ApiWorld, KnownBearers
@@ -47,3 +50,18 @@ def test_generated_requests_to_what_is_there_are_answered_as_documented(world: A
     known = {"user_id": world.add_user("Ada")["id"]}
 
     assert attack(world, offer, GenerationMode.POSITIVE, EFFORT, known) > 0
+
+
+class Few(Shape, frozen=True, kw_only=True):
+    number: int
+
+
+def _breaks(_: Doing, taken: Few) -> Nothing:
+    raise ZeroDivisionError(taken.number)
+
+
+def test_a_defect_would_be_seen(world: ApiWorld) -> None:
+    broken = Offer("POST", "/broken", Operation("break", "Break", Role.VIEWER, Few, Nothing, asks(_breaks)), 204, tag="x")
+
+    with pytest.raises((Failure, FailureGroup), match="Server error"):
+        attack(ApiWorld(world.database, more=(broken,)), broken, GenerationMode.POSITIVE, EFFORT)
