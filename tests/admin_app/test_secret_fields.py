@@ -21,7 +21,7 @@ class Outer(Shown, frozen=True, kw_only=True):
     name: str
     token: Annotated[str, Meta(min_length=1, extra={"secret": True})]
     inner: list[Inner]
-    by_name: dict[str, Inner] = {}
+    by_name: dict[str, Inner]
     left_out: str | UnsetType = UNSET
 
 
