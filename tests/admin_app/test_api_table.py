@@ -188,3 +188,24 @@ def test_no_operation_takes_a_secret_in_the_address(offer: Offer) -> None:
     taken: type[Shape] = offer.operation.takes
 
     assert offer.method in BODIES or secret_fields(taken) == frozenset()
+
+
+# A name like this is a secret's, unless it is said here why not.
+SECRET_NAME = re.compile(r"(^|_)(secret|password|access_token|access_key|totp|link|url)$")
+NO_SECRET = {
+    ("Login", "totp"): "good for thirty seconds, and taken in no operation whose answer is kept",
+    ("SystemShown", "base_url"): "of the installation, without a key in it",
+}
+
+
+@pytest.mark.parametrize("offer", ALL, ids=named)
+def test_a_field_that_sounds_secret_is_declared_so(offer: Offer) -> None:
+    """Or its value would be kept for an Idempotency-Key."""
+    structs = [each for each in (offer.operation.takes, offer.operation.gives) if isinstance(each, type)]
+    found = [(each.__name__, name, name in secret_fields(each)) for each in structs for name in each.__struct_fields__]
+
+    assert [
+        (struct, name)
+        for struct, name, is_declared in found
+        if SECRET_NAME.search(name) and not is_declared and (struct, name) not in NO_SECRET
+    ] == []
