@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from core import retention
+from core import idempotency, retention
 from core.db import Database, DatabaseAway
 from core.retention import Kept
 from core.threads import Running, sleep, spawn
@@ -58,6 +58,7 @@ class Housekeeper:
             if not self._database.run(lambda connection: retention.claim(connection, now, _CLAIMED_S)):
                 return
             purged = {kept.name: self._purge(kept, now) for kept in self._all_kept}
+            self._database.run(lambda connection: idempotency.purge(connection, now))
             self._database.run(lambda connection: retention.put_off(connection, now + DAY))
             log.info("what was kept long enough was deleted", extra={"context": {"purged": purged}})
         except DatabaseAway as error:

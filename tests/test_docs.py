@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from admin_app import cli
+from admin_app.api_routes import OFFERS
+from admin_app.problems import Kind
 from core.crypto import is_wellformed, new_access_key
 from core.record import RequestRecord
 from core.settings import describe_settings
@@ -151,6 +153,24 @@ def test_the_faults_page_says_what_the_policy_table_says() -> None:
         fault.value: ("yes" if policy.falls_back else "no", policy.effect.value, f"{policy.status} `{policy.error_type}`")
         for fault, policy in POLICY.items()
     }
+
+
+def test_the_page_of_the_api_names_every_kind_of_problem_and_leads_to_the_reference() -> None:
+    text = (ROOT / "docs" / "api.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in section_of(text, "Problems").splitlines() if line.startswith("| `")]
+    assert [(name.strip("`"), status, meaning) for name, status, meaning in rows] == [
+        (kind.slug, str(kind.status), kind.meaning) for kind in Kind
+    ]
+    assert "`/admin/api`" in section_of(text, "Operations")
+
+
+def test_operations_that_the_docs_name_exist() -> None:
+    operations = {(offer.method, offer.path) for offer in OFFERS} | {("POST", "/token"), ("DELETE", "/token")}
+    named = re.findall(
+        r"(GET|POST|PATCH|DELETE) \"?(?:\$PROXY)?/admin/api/v1(/[\w/{}-]+)", (ROOT / "docs" / "api.md").read_text()
+    )
+    assert len(named) > 2
+    assert set(named) <= operations
 
 
 def test_every_dependency_has_its_reason() -> None:
