@@ -28,6 +28,7 @@ from core.under_way import UnderWay, adopt_orphans
 BATCH = 250  # rows of one transaction: about 5 ms of work in which no stream moves
 WAKE_AT = 200  # records that are flushed without waiting for the interval
 DEAD_LETTERS = "dead-letters.jsonl"
+WORKER_LOST = "worker_lost"  # the `error_type` of an answer whose worker was killed
 
 _UTC = ZoneInfo("UTC")
 _LOG = logging.getLogger(__name__)
@@ -45,6 +46,9 @@ class Listener(Protocol):
 
     def flushed(self, records: Sequence[RequestRecord]) -> None:
         """These, finished in this worker, are dealt with. A record may come twice after a failure in between."""
+
+    def recovered(self, records: Sequence[RequestRecord]) -> None:
+        """These are dealt with; nobody has heard of them, since the worker that was answering them was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +184,12 @@ class Flusher:
         for line, reason in (*unreadable, *((record.to_json(), reason) for record, reason in unwritable)):
             self._set_aside(line, reason)
         spool.cut(position)
-        if records and spool is self._spool:
-            for listener in self.listeners:
+        lost = () if spool is self._spool else _lost(records)
+        for listener in self.listeners if records else ():
+            if spool is self._spool:
                 listener.flushed(records)
+            elif lost:
+                listener.recovered(lost)
         return written
 
     def _raise_alarm(self) -> None:
@@ -231,6 +238,12 @@ def _parsed(lines: Sequence[bytes], dead: list[tuple[bytes, str]]) -> list[Reque
         except ValueError as error:
             dead.append((line, f"unreadable: {error}"))
     return records
+
+
+def _lost(records: Sequence[RequestRecord]) -> Sequence[RequestRecord]:
+    """Of a dead worker's: those that never finished. What finished stands before them, and was heard of there."""
+    finished = {record.request_id for record in records if record.error_type != WORKER_LOST}
+    return [record for record in records if record.request_id not in finished]
 
 
 def _append(path: Path, letter: bytes) -> None:

@@ -23,7 +23,7 @@ from core.spool import Spool
 from core.types import Confidence, ProviderName, Usage
 from proxy_app.call import Call, Endpoint, Outcome
 from proxy_app.faults import Fault
-from proxy_app.flusher import Books, Flusher, Listener
+from proxy_app.flusher import WORKER_LOST, Books, Flusher, Listener
 
 _LOG = logging.getLogger(__name__)
 _MOST_NAME_CHARS = 200
@@ -36,7 +36,6 @@ _LOGGED = tuple(name for name in RequestRecord.__slots__ if name not in ("reques
 _logged_of = attrgetter(*_LOGGED)
 _NOTHING = Usage()
 _MOST_TRACE_UNDER_WAY = 400
-WORKER_LOST = "worker_lost"  # the `error_type` of an answer whose worker was killed
 
 
 class Recorder:
@@ -57,6 +56,7 @@ class Recorder:
         self._clock, self._wall = clocks
         self._flusher = Flusher(spool, database, settings.flush_interval_s, self._clock, ZoneInfo(settings.budget_timezone))
         self._unrecorded = 0
+        self.refusals: list[Callable[[], None]] = []  # called for each request that was turned away; must not block
 
     @property
     def books(self) -> Books:
@@ -107,6 +107,8 @@ class Recorder:
         """A request that was turned away before it was anybody's: it has a log line, and no place in the ledger."""
         context = {"user_id": "", "access_key_id": "", "provider": "", "status": status, "error_type": error_type}
         self._access_log.write(request_id, self._wall(), {**context, "trace": [reason] if reason else []})
+        for heard in self.refusals:
+            heard()
 
     def start(self) -> None:
         """Start the flusher. Spools of workers that died are taken over at once."""
@@ -125,12 +127,18 @@ class Recorder:
         self._flusher.close()
 
     def _tell(self, record: RequestRecord, circuit: str) -> None:
+        """Sums first: they are the quicker, and a kill in between leaves the less uncounted."""
+        try:
+            for listener in self._flusher.listeners:
+                listener.finished(record)
+        finally:
+            self._write_line(record, circuit)
+
+    def _write_line(self, record: RequestRecord, circuit: str) -> None:
         context = dict(zip(_LOGGED, _logged_of(record), strict=True))
         context["trace"] = record.trace.split(_BETWEEN_REASONS) if record.trace else []
         context["circuit"] = circuit
         self._access_log.write(record.request_id, record.started_at + record.total_ms / 1000, context)
-        for listener in self._flusher.listeners:
-            listener.finished(record)
 
     def _record(self, call: Call, outcome: Outcome) -> RequestRecord:
         is_message = call.endpoint is Endpoint.MESSAGES

@@ -45,7 +45,7 @@ DOORS = {
 
 # Inside proxy_app, downwards only: a module may import from its own layer and from those below it.
 LAYERS = (
-    ("service", "probe"),
+    ("service", "probe", "metric_sources"),
     ("app",),
     ("resources",),
     ("relay", "side_calls", "inbound", "readiness"),
