@@ -40,23 +40,19 @@ class Cells:
     def __init__(self, names: Sequence[str], mapped: mmap.mmap, begin: int, held: tuple[Path, int] | None) -> None:
         self.names = tuple(names)
         self.values = memoryview(mapped)[begin:].cast("d")
-        self._held = held
+        self.path = held[0] if held else None  # None where there was no room for a file
+        self._fd = held[1] if held else -1
 
     def read(self) -> Numbers:
         return Numbers(dict(zip(self.names, self.values, strict=False)), lives=True)
 
-    @property
-    def path(self) -> Path | None:
-        """None where there was no room for a file."""
-        return self._held[0] if self._held else None
-
     def close(self) -> None:
         """Another worker may go on with them. Idempotent; count no more after it."""
-        if self._held is not None:
+        if self._fd >= 0:
             with suppress(OSError):
-                fcntl.flock(self._held[1], fcntl.LOCK_UN)
-                os.close(self._held[1])
-            self._held = None
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+                os.close(self._fd)
+            self._fd = -1
 
 
 def open_cells(folder: Path, names: Sequence[str]) -> Cells:
