@@ -17,11 +17,12 @@ from admin_app.app import AdminApp, Surroundings
 from admin_app.mount import mounted
 from core.access import NotFound
 from core.bedrock_keys import mark_bedrock_key_limited, mark_bedrock_key_unhealthy
+from core.bill_watch import check_bill
 from core.cache import Cache
 from core.crypto import WatchedVault, open_vault
 from core.db import Database, DatabaseAway, cooperate_with_gevent, open_database
 from core.heartbeat import Heartbeat, Load, Worker
-from core.housekeeping import Housekeeper
+from core.housekeeping import Chore, Housekeeper
 from core.ids import new_id, new_request_id
 from core.local_files import LocalSecrets, ensure_local
 from core.log import AccessLog, configure_logging
@@ -138,7 +139,7 @@ def create_app(settings: Settings | None = None) -> Service:
         database=database,
         readiness=readiness,
         heartbeat=heartbeat,
-        housekeeper=Housekeeper(database, settings.retention_days),
+        housekeeper=Housekeeper(database, settings.retention_days, chores=_chores(settings, database)),
         reprice=lambda: recorder.use_prices(database.read(prices_in_force)),
         close_admin=admin.close,
         unreadable=proxy.unreadable,
@@ -176,6 +177,10 @@ def _upstreams(
         plan, endpoint, known.models, time.monotonic, settings.count_tokens_timeout_s, settings.bedrock_count_region
     )
     return plan, bedrock, side_calls
+
+
+def _chores(settings: Settings, database: Database) -> tuple[Chore, ...]:
+    return (partial(check_bill, database),) if settings.bill_check == "on" else ()
 
 
 def _circuits(settings: Settings, local: LocalSecrets) -> Circuits:

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 _GROUP_OF = {"user": "user_id", "key": "access_key_id", "model": "model", "provider": "provider"}
 
 
-def add_words(nouns: Words) -> None:
+def add_words(nouns: Words) -> Words:
+    """The noun `ledger`, for whoever has another verb for it."""
     ledger = nouns.noun("ledger", "the books")
     bring = ledger.verb("import", _import, "rows from the log lines of requests; twice is as good as once")
     bring.add_argument("file", metavar="FILE", nargs="?", default="-", help="- or nothing: standard input")
@@ -47,6 +48,7 @@ def add_words(nouns: Words) -> None:
     export.add_argument("--timezone", type=_zone, default=ZoneInfo("UTC"), metavar="ZONE", help="where days begin (UTC)")
     purging = nouns.verb("purge", _purge, "delete request records that were kept long enough")
     purging.add_argument("--days", type=_days, metavar="DAYS", help="instead of PROXY_RETENTION_DAYS")
+    return ledger
 
 
 def _add_range(parser: ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from core import retention
@@ -21,6 +21,8 @@ LOOK_S = 600.0
 DAY = timedelta(days=1)
 _CLAIMED_S = 3600.0
 
+Chore = Callable[[datetime], None]  # done once a day after the purge, by one worker of all; must not raise
+
 
 class Housekeeper:
     """One a worker. `now` is aware UTC; `chance` gives 0 to 1, so that workers that start together do not look together."""
@@ -32,12 +34,14 @@ class Housekeeper:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         pause: Callable[[float], None] = sleep,
         chance: Callable[[], float] = random.random,
+        chores: Sequence[Chore] = (),
     ) -> None:
         self._database = database
         self._retention_days = retention_days
         self._now = now
         self._pause = pause
         self._chance = chance
+        self._chores = chores
         self._running: Running | None = None
         self._stopping = False
 
@@ -59,6 +63,8 @@ class Housekeeper:
             purged = retention.purge(self._database, self._retention_days, now, self._pause)
             self._database.run(lambda connection: retention.put_off(connection, now + DAY))
             log.info("old request records were deleted", extra={"context": {"purged": purged}})
+            for chore in self._chores:
+                chore(now)
         except DatabaseAway as error:
             log.warning("housekeeping has to wait: %s", error)
         except Exception:
