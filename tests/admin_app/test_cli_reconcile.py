@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -44,6 +45,7 @@ def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudWatch]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     made = CloudWatch(server)
+    urllib.request.urlopen(urllib.request.Request(f"{made.address}/moto-api/reset", method="POST"), timeout=20).close()
     for name, value in {**LOGIN, "AWS_ENDPOINT_URL": made.address}.items():
         monkeypatch.setenv(name, value)
     yield made
