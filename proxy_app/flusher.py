@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from core.db import Database, DatabaseAway
-from core.ledger import write_all
+from core.ledger import known_among, write_all
 from core.record import RequestRecord
 from core.spool import Spool
 from core.threads import Running, sleep, spawn
@@ -179,18 +179,28 @@ class Flusher:
         records = _parsed(lines, unreadable)
         if records:
             sleep(0)  # parsing and writing are two stalls of the hub, not one
+        lost = () if spool is self._spool else self._unheard(records)
         written = write_all(self._database, records, unwritable, self._zone)
         # Only now: while the database is away a batch is tried again and again.
         for line, reason in (*unreadable, *((record.to_json(), reason) for record, reason in unwritable)):
             self._set_aside(line, reason)
         spool.cut(position)
-        lost = () if spool is self._spool else _lost(records)
         for listener in self.listeners if records else ():
             if spool is self._spool:
                 listener.flushed(records)
             elif lost:
                 listener.recovered(lost)
         return written
+
+    def _unheard(self, records: Sequence[RequestRecord]) -> Sequence[RequestRecord]:
+        """Of a dead worker's: answers that never finished. What finished was heard of there; it stands before them, or the ledger
+        has it already, though a slot still says otherwise."""
+        finished = {record.request_id for record in records if record.error_type != WORKER_LOST}
+        lost = [record for record in records if record.request_id not in finished]
+        if not lost:
+            return ()
+        known = self._database.run(lambda connection: known_among(connection, [record.request_id for record in lost]))
+        return [record for record in lost if record.request_id not in known]
 
     def _raise_alarm(self) -> None:
         """A full disk is told once, and that it is over; a loss with every new figure."""
@@ -238,12 +248,6 @@ def _parsed(lines: Sequence[bytes], dead: list[tuple[bytes, str]]) -> list[Reque
         except ValueError as error:
             dead.append((line, f"unreadable: {error}"))
     return records
-
-
-def _lost(records: Sequence[RequestRecord]) -> Sequence[RequestRecord]:
-    """Of a dead worker's: those that never finished. What finished stands before them, and was heard of there."""
-    finished = {record.request_id for record in records if record.error_type != WORKER_LOST}
-    return [record for record in records if record.request_id not in finished]
 
 
 def _append(path: Path, letter: bytes) -> None:
