@@ -196,11 +196,9 @@ class Flusher:
         """Of a dead worker's: answers that never finished. What finished was heard of there; it stands before them, or the ledger
         has it already, though a slot still says otherwise."""
         finished = {record.request_id for record in records if record.error_type != WORKER_LOST}
-        lost = [record for record in records if record.request_id not in finished]
-        if not lost:
-            return ()
-        known = self._database.run(lambda connection: known_among(connection, [record.request_id for record in lost]))
-        return [record for record in lost if record.request_id not in known]
+        lost = {record.request_id: record for record in records if record.request_id not in finished}
+        known = self._database.run(lambda connection: known_among(connection, [*lost])) if lost else set()
+        return [record for request_id, record in lost.items() if request_id not in known]
 
     def _raise_alarm(self) -> None:
         """A full disk is told once, and that it is over; a loss with every new figure."""
