@@ -81,7 +81,7 @@ def of_each_worker(stack: Any) -> list[dict[str, float]]:
 
 def ledger(stack: Any) -> dict[str, float]:
     names = [f"{kind}_tokens" for kind in TOKENS]
-    sums = select(*(func.sum(usage_hourly.c[name]) for name in (*names, "errors", "fallbacks", "cost_micros")))
+    sums = select(*(func.coalesce(func.sum(usage_hourly.c[name]), 0) for name in (*names, "errors", "fallbacks", "cost_micros")))
     count = select(func.count()).select_from(requests).where(requests.c.endpoint == "messages")
     row = stack.database.read(lambda connection: connection.execute(sums).one())
     *tokens, errors, fallbacks, micros = map(float, row)
@@ -121,13 +121,12 @@ def test_any_of_three_workers_says_what_the_ledger_has_also_after_one_was_killed
 
 def test_what_cloudwatch_is_told_is_what_the_ledger_has(stack: Any) -> None:
     """Every 10 s; what a killed worker had not told, its successor did."""
-    developer = stack.developer()
-    assert ask(developer).status == 200
+    wanted = ledger(stack)["requests_total"] + 1
+    assert ask(stack.developer()).status == 200
 
     def told() -> CloudWatch:
         return CloudWatch(line for line in stack.product.logs() if "_aws" in line)
 
-    wanted = ledger(stack)["requests_total"] + 1
     eventually(lambda: told().sum("RequestCount") == wanted, 30)
     eventually(lambda: has_the_ledger(stack, metrics(stack)), 30)
     seen, booked = told(), ledger(stack)
@@ -135,6 +134,7 @@ def test_what_cloudwatch_is_told_is_what_the_ledger_has(stack: Any) -> None:
     assert float(seen.sum("BedrockSpend")) == booked["bedrock_spend_dollars_total"]
     assert float(seen.sum("FallbackCount")) == booked["fallbacks_total"]
     assert max(seen.all("ActiveStreams")) <= 4 and max(seen.all("DatabaseAway")) == 0
+    assert max(seen.all("HubLag")) > 0
 
 
 @pytest.mark.parametrize("forwarded", [FORWARDED, f"127.0.0.1, {FORWARDED}", "nonsense"])
