@@ -22,6 +22,8 @@ LOOK_S = 600.0
 DAY = timedelta(days=1)
 _CLAIMED_S = 3600.0
 
+Chore = Callable[[datetime], None]  # done once a day after the purge, by one worker of all; must not raise
+
 
 class Housekeeper:
     """One a worker. `now` is aware UTC; `chance` gives 0 to 1, so that workers that start together do not look together."""
@@ -33,12 +35,14 @@ class Housekeeper:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         pause: Callable[[float], None] = sleep,
         chance: Callable[[], float] = random.random,
+        chores: Sequence[Chore] = (),
     ) -> None:
         self._database = database
         self._all_kept = all_kept
         self._now = now
         self._pause = pause
         self._chance = chance
+        self._chores = chores
         self._running: Running | None = None
         self._stopping = False
 
@@ -61,6 +65,8 @@ class Housekeeper:
             self._database.run(lambda connection: idempotency.purge(connection, now))
             self._database.run(lambda connection: retention.put_off(connection, now + DAY))
             log.info("what was kept long enough was deleted", extra={"context": {"purged": purged}})
+            for chore in self._chores:
+                chore(now)
         except DatabaseAway as error:
             log.warning("housekeeping has to wait: %s", error)
         except Exception:

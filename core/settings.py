@@ -26,10 +26,13 @@ from core.setting_values import (
     environment,
     flag,
     level,
+    namespace,
     networks,
+    on_or_off,
     password_hash,
     positive,
     region,
+    switch,
     text,
     timezone,
     url,
@@ -134,6 +137,9 @@ class Settings:
     admin_allowed_cidrs: tuple[Network, ...] = setting(networks, (), "Networks that may reach /admin; empty: every one.")
     trusted_proxies: tuple[Network, ...] = setting(networks, (), "Networks whose `x-forwarded-for` is believed.")
     metrics_allowed_cidrs: tuple[Network, ...] = setting(networks, _LOOPBACK, "Networks that may read /metrics.")
+    emf: str = setting(switch, "auto", "Metrics as Embedded Metric Format in the log: `on`, `off`; `auto`: in production alone.")
+    emf_namespace: str = setting(namespace, "ClaudeCodeProxy", "CloudWatch namespace of those metrics.")
+    bill_check: str = setting(on_or_off, "off", "`on`: compare the ledger with Bedrock's own metrics each day.")
     log_level: str = setting(level, "INFO", "Least level of application log lines.")
 
     @property
@@ -149,6 +155,14 @@ class Settings:
     @property
     def spool_dir(self) -> Path:
         return self.data_dir / "spool"
+
+    @property
+    def metrics_dir(self) -> Path:
+        return self.data_dir / "metrics"
+
+    @property
+    def emits_emf(self) -> bool:
+        return self.emf == "on" or (self.emf == "auto" and not self.is_local)
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:

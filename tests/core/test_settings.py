@@ -65,6 +65,10 @@ def test_every_problem_is_reported_at_once() -> None:
         {"PROXY_WORKERS": "2"},
         {"PROXY_DRAIN_S": "110"},
         {"PROXY_DATABASE_HOST": "db"},
+        {"PROXY_EMF": "yes"},
+        {"PROXY_EMF_NAMESPACE": "AWS/Mine"},
+        {"PROXY_EMF_NAMESPACE": "two words"},
+        {"PROXY_BILL_CHECK": "auto"},
     ],
 )
 def test_a_value_that_cannot_work_is_refused_under_its_name(environ: dict[str, str]) -> None:
@@ -73,6 +77,15 @@ def test_a_value_that_cannot_work_is_refused_under_its_name(environ: dict[str, s
     expected = {"PROXY_SERVER_SECRET_FILE": "PROXY_SERVER_SECRET", "PROXY_DATABASE_HOST": "PROXY_DATABASE_SECRET"}
     name = next(iter(environ))
     assert found.startswith(f"{expected.get(name, name)}: ")
+
+
+@pytest.mark.parametrize(
+    ("environ", "emits"),
+    [({}, False), (PRODUCTION, True), ({"PROXY_EMF": "ON"}, True), ({**PRODUCTION, "PROXY_EMF": "off"}, False)],
+    ids=["local", "production", "on", "off"],
+)
+def test_emf_is_on_in_production_and_where_it_is_wanted(environ: dict[str, str], emits: bool) -> None:
+    assert load_settings(environ).emits_emf is emits
 
 
 def test_production_starts_with_everything_and_refuses_each_convenience() -> None:
