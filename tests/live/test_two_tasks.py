@@ -85,9 +85,18 @@ def service(running: Any, product_settings: dict[str, str], tmp_path_factory: py
 
 
 def kill(task: Product) -> None:
-    """Everything of it at once, as when its machine is gone."""
+    """Everything of it at once, as when its machine is gone; returns when it is."""
+    workers = task.worker_pids()
     os.killpg(task.pid, signal.SIGKILL)
     task.wait(10)
+    eventually(lambda: not any(is_alive(pid) for pid in workers))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def end(task: Product) -> int:
