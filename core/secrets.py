@@ -70,12 +70,15 @@ class SecretReader:
         try:
             if region not in self._clients:
                 self._clients[region] = self._client_of(region)
-            return str(self._clients[region].get_secret_value(**{name: value for name, value in names if value})["SecretString"])
+            answer = self._clients[region].get_secret_value(**{name: value for name, value in names if value})
         except Exception as error:  # botocore raises classes made at run time; a start must name every cause
             reason = _reason(error)
             if not hasattr(error, "response"):  # AWS did not answer, so it would not answer for the next secret either
                 self._unreachable[region] = reason
             raise SecretUnavailable(f"{address} cannot be read ({reason})") from error
+        if "SecretString" not in answer:
+            raise SecretUnavailable(f"{address} cannot be read (the secret is binary, not text)")
+        return str(answer["SecretString"])
 
 
 def fetch_secret(address: str) -> SecretText:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from admin_app.__main__ import become_gunicorn
 from core.settings import Settings, describe_settings, load_settings
 from core.version import VERSION
 
@@ -39,6 +41,16 @@ def test_the_builder_is_sent_what_is_copied_and_nothing_else() -> None:
 
 def test_the_label_of_the_version_is_the_version() -> None:
     assert re.findall(r"^ARG VERSION=(.+)$", DOCKERFILE, re.MULTILINE) == [VERSION]
+
+
+def test_its_command_is_gunicorn_itself_as_serve_starts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(os, "execve", lambda program, words, environ: started.append(words[1:]))
+    monkeypatch.chdir(ROOT)
+    become_gunicorn({})
+
+    [command] = re.findall(r"^CMD (.+)$", DOCKERFILE, re.MULTILINE)
+    assert json.loads(command) == ["python", *started[0]]
 
 
 def test_packages_are_wheels_with_hashes_alone() -> None:

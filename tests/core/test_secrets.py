@@ -93,6 +93,21 @@ def test_a_region_that_cannot_be_reached_is_asked_once(reading: Reading) -> None
     assert len(manager.asked) == 1
 
 
+def test_a_binary_secret_is_no_text_and_no_reason_to_ask_for_no_other() -> None:
+    manager = Binary("")
+    reader = SecretReader(lambda region: manager)
+
+    assert refusal(reader, ARN) == f"{ARN} cannot be read (the secret is binary, not text)"
+    refusal(reader, f"{ARN}2")
+    assert len(manager.asked) == 2
+
+
+class Binary(SecretsManager):
+    def get_secret_value(self, **wanted: str) -> dict[str, Any]:
+        self.asked.append(wanted)
+        return {"SecretBinary": b"\x00"}
+
+
 def test_the_region_is_the_one_of_the_address() -> None:
     regions: list[Any] = []
     reader = SecretReader(lambda region: regions.append(region) or SecretsManager("x"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -21,6 +22,8 @@ from tests.live.asking import ask
 from tests.live.balancer import Balancer, balancer, load
 from tests.live.leaver import eventually
 from tests.live.workers import Seen, at_every_worker, seconds_until
+
+log = logging.getLogger(__name__)  # the figures: pytest -o log_cli=true --log-level=INFO
 
 IN_FORCE_S = 2.0
 SECRETS = ("server_secret", "jwt_secret", "vault_key")
@@ -111,9 +114,7 @@ def _both_are_there(service: Service) -> None:
             service.bring_back(name)
 
 
-def test_a_key_revoked_through_one_task_is_refused_by_the_other_within_two_seconds(
-    stack: Any, service: Service, record_property: Any
-) -> None:
+def test_a_key_revoked_through_one_task_is_refused_by_the_other_within_two_seconds(stack: Any, service: Service) -> None:
     developer = stack.developer()
     assert ask(service.through(developer)).came_from_plan
     took = seconds_until(
@@ -123,7 +124,7 @@ def test_a_key_revoked_through_one_task_is_refused_by_the_other_within_two_secon
         lambda seen: seen == Seen(403, ""),
     )
 
-    record_property("seconds", took)
+    log.info("in force after %s s", took)
     assert (len(took), max(took) < IN_FORCE_S) == (4, True), took
 
 
@@ -133,7 +134,9 @@ def test_a_circuit_opened_by_one_task_spares_the_other_the_plan(stack: Any, serv
     assert ask(service.at("one", developer)).came_from_bedrock("plan_exhausted")
     began = time.monotonic()
     eventually(lambda: {worker.ask(developer.access_key) for worker in workers} == {Seen(200, "bedrock")})
-    assert time.monotonic() - began < IN_FORCE_S
+    took = time.monotonic() - began
+    log.info("in force after %s s", took)
+    assert took < IN_FORCE_S
 
     posts = len(stack.plan_posts())
     assert [ask(service.through(developer)).came_from_bedrock("plan_exhausted") for _ in range(4)] == [True] * 4
