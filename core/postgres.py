@@ -52,28 +52,29 @@ _AWAY_CLASSES = frozenset({"08", "28", "53", "58"})
 class Login:
     """User and password from a JSON secret; one of Secrets Manager is read again when the server refuses them (SPEC section 14).
 
-    Begins with the text that the start read. Reads again at most once in 5 s, so that a wrong secret is no storm.
+    Begins with the text that the start read; raises SecretUnavailable when that has another shape. Reads again at most once
+    in 5 s, so that a wrong secret is no storm.
     """
 
     def __init__(self, secret: str, fetch: Callable[[str], str], clock: Callable[[], float]) -> None:
-        self._text = secret
+        self._parameters = _login_in(secret)
         self._address = secret.address if isinstance(secret, SecretText) else ""
         self._fetch = fetch
         self._clock = clock
         self._read_at = float("-inf")
 
     def parameters(self) -> dict[str, str]:
-        """`user` and `password`. Raises SecretUnavailable when the secret has another shape."""
-        return _login_in(self._text)
+        """`user` and `password`."""
+        return self._parameters
 
     def read_again(self) -> bool:
-        """Whether there are other values than before. Blocks on Secrets Manager. Raises SecretUnavailable."""
+        """Whether there are other values than before. Blocks on Secrets Manager. Raises SecretUnavailable, and keeps the old."""
         if not self._address or self._clock() - self._read_at < _SECRET_EVERY_S:
             return False
         self._read_at = self._clock()
-        before = self._text
-        self._text = str(self._fetch(self._address))
-        return self._text != before
+        before = self._parameters
+        self._parameters = _login_in(self._fetch(self._address))
+        return self._parameters != before
 
 
 def _login_in(text: str) -> dict[str, str]:

@@ -158,6 +158,19 @@ def test_a_secret_is_read_at_most_once_in_five_seconds() -> None:
     assert login.parameters()["password"] == "third"
 
 
+def test_a_secret_that_was_broken_for_a_moment_does_not_stay_broken() -> None:
+    now, values = [0.0], ["no JSON", '{"username": "rotating", "password": "second"}']
+    first = SecretText('{"username": "rotating", "password": "first"}', ADDRESS)
+    login = postgres.Login(first, lambda _: values.pop(0), lambda: now[0])
+    with pytest.raises(SecretUnavailable, match="must be JSON"):
+        login.read_again()
+
+    assert login.parameters()["password"] == "first"
+    now[0] = 5.0
+    assert login.read_again()
+    assert login.parameters()["password"] == "second"
+
+
 def test_a_login_that_came_from_nowhere_is_not_read_again() -> None:
     login = postgres.Login('{"username": "u", "password": "p"}', lambda _: "never", lambda: 0.0)
 
