@@ -5,6 +5,7 @@ Pure. Each takes the text as it stands in the environment and raises ValueError 
 
 from __future__ import annotations
 
+import json
 import re
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -87,6 +88,18 @@ def database_url(value: str) -> str:
     kind, separator, _ = value.partition("://")
     if not separator or kind.partition("+")[0] not in ("sqlite", "postgresql", "postgres"):
         raise ValueError("must be postgresql://user@host/name or sqlite:///path")
+    return value
+
+
+def database_login(value: str) -> str:
+    """The text itself: where it was read must not get lost."""
+    try:
+        login = json.loads(value)
+        usable = all(isinstance(login[name], str) and login[name] for name in ("username", "password"))
+    except (ValueError, TypeError, KeyError):
+        usable = False
+    if not usable:
+        raise ValueError('must be JSON {"username": ..., "password": ...}')
     return value
 
 
