@@ -23,7 +23,7 @@ from tests.live.asking import ask
 from tests.live.leaver import Line, eventually
 from tests.prove.engine import BASE, Engine, build, engine
 
-pytestmark = [pytest.mark.prove, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.image, pytest.mark.timeout(1200)]
 
 DATA = "/var/lib/claude-code-proxy"
 READ_ONLY = ("--read-only", "--read-only-tmpfs=false", "--tmpfs=/tmp", "--cap-drop=all", "--security-opt=no-new-privileges")
