@@ -137,7 +137,8 @@ def test_a_key_that_cannot_be_opened_cannot_be_tested(desk: Desk, office: Office
 
 
 @pytest.mark.parametrize(
-    "region", ["evil.example.com", "us-east-1.evil.example", "us-east-1/", "http://127.0.0.1", "us-east-1#", "../x", "US-EAST-1", ".."]
+    "region",
+    ["evil.example.com", "us-east-1.evil.example", "us-east-1/", "http://127.0.0.1", "us-east-1#", "../x", "US-EAST-1", ".."],
 )
 def test_a_region_that_could_lead_elsewhere_is_refused_before_anybody_is_asked(desk: Desk, office: Office, region: str) -> None:
     user = office.add("Ada")
