@@ -1,13 +1,15 @@
 """With 1,000 users and 10,000 keys: what the pages of keys cost, on SQLite and PostgreSQL.
 
-The bound is the specification's aim for a page at this size, 150 ms (the requirement is 1 s), for the better of a few tries:
-other tests run beside this one. Queries are counted exactly.
+Queries are counted exactly. Of time there are two bounds, both of the best of a few tries: what a page costs this process (all
+of it on SQLite) stays under half of the specification's aim of 150 ms, and the clock under its requirement of 1 s, for other
+tests run beside this one and share its processors. Measured: 9 to 31 ms of the former.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ from tests.admin_app.browser import Browser
 from tests.admin_app.desk import PASSWORD, admin_app
 from tests.core.office import NOW
 
-MOST_QUERIES, MOST_S, TRIES = 8, 0.15, 5
+MOST_QUERIES, MOST_CPU_S, MOST_S, TRIES = 8, 0.075, 1.0, 5
 PATHS = (
     "/admin/keys",
     "/admin/keys?sort=spend",
@@ -70,9 +72,8 @@ def test_pages_of_keys_take_few_queries_and_little_time(app: AdminApp) -> None:
 
     found = {path: measured(app, browser, path) for path in PATHS}
 
-    print({path: f"{queries} queries, {seconds * 1000:.0f} ms" for path, (queries, seconds) in found.items()})
-    assert {path: queries for path, (queries, _) in found.items() if not 1 <= queries <= MOST_QUERIES} == {}
-    assert {path: seconds for path, (_, seconds) in found.items() if seconds > MOST_S} == {}
+    assert {path: each for path, each in found.items() if not 1 <= each.queries <= MOST_QUERIES} == {}
+    assert {path: each for path, each in found.items() if each.cpu_s > MOST_CPU_S or each.wall_s > MOST_S} == {}
 
 
 def test_every_key_is_in_the_file_once(app: AdminApp) -> None:
@@ -84,8 +85,16 @@ def test_every_key_is_in_the_file_once(app: AdminApp) -> None:
     assert (len(lines), len({line.partition(",")[0] for line in lines})) == (10_001, 10_001)
 
 
-def measured(app: AdminApp, browser: Browser, path: str) -> tuple[int, float]:
-    """How many queries it takes, and the shortest of a few tries."""
+@dataclass(frozen=True)
+class Cost:
+    """How many queries a page takes, and the shortest of a few tries."""
+
+    queries: int
+    cpu_s: float
+    wall_s: float
+
+
+def measured(app: AdminApp, browser: Browser, path: str) -> Cost:
     counted: list[str] = []
 
     def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
@@ -94,12 +103,12 @@ def measured(app: AdminApp, browser: Browser, path: str) -> tuple[int, float]:
     event.listen(app._database._engine, "before_cursor_execute", count)
     tries = [timed(browser, path) for _ in range(TRIES)]
     event.remove(app._database._engine, "before_cursor_execute", count)
-    return len(counted) // TRIES, min(tries)
+    return Cost(len(counted) // TRIES, min(cpu for cpu, _ in tries), min(wall for _, wall in tries))
 
 
-def timed(browser: Browser, path: str) -> float:
-    began = time.perf_counter()
+def timed(browser: Browser, path: str) -> tuple[float, float]:
+    cpu, wall = time.process_time(), time.perf_counter()
     answer = browser.get(path)
-    took = time.perf_counter() - began
+    took = time.process_time() - cpu, time.perf_counter() - wall
     assert (answer.status_code, "7773" in answer.text or "?" in path or path == "/admin/keys") == (200, True)
     return took
