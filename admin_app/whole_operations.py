@@ -143,6 +143,4 @@ def _close(doing: Doing, taken: ClosedCircuit) -> Nothing:
 
 USER = Operation("getUserWhole", "All about a user", Role.VIEWER, TheUser, UserWhole, asks(_user))
 KEY = Operation("getAccessKeyWhole", "All about an access key", Role.VIEWER, TheKey, KeyWhole, asks(_key))
-CLOSE = Operation(
-    "closeCircuitOfKey", "Let a key's requests to the Plan again", Role.EDITOR, ClosedCircuit, Nothing, changes(_close)
-)
+CLOSE = Operation("closeCircuitOfKey", "Close a key's circuit", Role.EDITOR, ClosedCircuit, Nothing, changes(_close))
