@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from admin_app.first_steps_operations import GET_FIRST_STEPS
-from admin_app.pages import Pages
 from core.actor import Role
 from core.db import Database
 from core.ledger import write_batch
+from core.pages import Pages
 from core.record import RequestRecord
 from core.types import Strategy
 from tests.admin_app.desk import Desk
