@@ -1,4 +1,3 @@
-#!/usr/bin/env -S python3 -I -S
 """Stands in for the `aws` command: writes down its arguments, a JSON list a line, and answers from `answers.json` beside it.
 
 An answer is {"if": [words that are all among the arguments], "say": text, "exit": status}; the first that fits is given.

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import stat
 import subprocess
 import sys
@@ -62,7 +61,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
-    shutil.copyfile(Path(__file__).with_name("fake_aws.py"), tmp_path / "aws")
+    (tmp_path / "aws").write_text(f"#!{sys.executable} -IS\n" + Path(__file__).with_name("fake_aws.py").read_text())
     (tmp_path / "aws").chmod(0o755)
     (tmp_path / "config.env").write_text(CONFIG)
     made = Desk(tmp_path)
