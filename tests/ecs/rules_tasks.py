@@ -223,6 +223,16 @@ def roles_name_their_resources(s: Stacks) -> Iterator[str]:
                 yield f"{role} may {statement['Action']} everywhere"
 
 
+def the_bill_is_compared_by_choice(s: Stacks) -> Iterator[str]:
+    wanted = {"cloudwatch:GetMetricData", "cloudwatch:ListMetrics"}
+    for answer in ("yes", "no"):
+        chosen = Stacks(s.templates, BillReconciliation=answer)
+        allowed = {action for statement in statements(chosen, "ProxyRole") for action in listed(statement["Action"])}
+        switch = environment(chosen, "ProxyTask").get("PROXY_BILL_CHECK", "off")
+        if (wanted <= allowed, switch) != ((True, "on") if answer == "yes" else (False, "off")):
+            yield f"{answer}: {switch}, {sorted(allowed)}"
+
+
 def tasks_may_read_the_four_secrets(s: Stacks) -> Iterator[str]:
     wanted = {f"${{data.{name}}}" for name in SECRETS}
     for role in ("ProxyRole", "MigrationRole", "DeskRole"):

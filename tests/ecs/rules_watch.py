@@ -25,6 +25,7 @@ CATALOGUE: dict[str, set[str]] = {
     "LedgerBacklog": {""},
     "ActiveStreams": {""},
     "HubLag": {""},
+    "DatabaseAway": {""},
 }
 OURS, LINES = "ClaudeCodeProxy", "ClaudeCodeProxy/Log"
 # The table of alarms: severity, metric, statistic, period x periods, comparison, threshold.
@@ -39,7 +40,7 @@ _ALARMS = {
     "SlowHub": ("Warning", "HubLag", "Maximum", 60, 3, "GreaterThanThreshold", 250),
     "BalancerErrors": ("Warning", "HTTPCode_ELB_5XX_Count", "Sum", 300, 1, "GreaterThanThreshold", 10),
     "KeyTrouble": ("Warning", "BedrockKeyTrouble", "Sum", 300, 1, "GreaterThanThreshold", 0),
-    "DatabaseAway": ("Warning", "DatabaseAway", "Sum", 60, 1, "GreaterThanThreshold", 0),
+    "DatabaseAway": ("Warning", "DatabaseAway", "Maximum", 60, 1, "GreaterThanOrEqualToThreshold", 1),
     "CircuitOpen": ("Info", "CircuitBreakerState", "Maximum", 60, 1, "GreaterThanOrEqualToThreshold", 1),
 }
 _OF_THE_LINE = {"log", "logger", "reason", "circuit"}  # in `context`, beside a record's fields
