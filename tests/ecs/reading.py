@@ -8,6 +8,8 @@ from typing import Any
 from core.settings import Settings, load_settings
 from tests.ecs.stacks import FOLDER, Stacks
 
+TASKS = ("ProxyTask", "MigrationTask", "DeskTask")
+
 
 def container(s: Stacks, task: str) -> dict[str, Any]:
     (only,) = s.one("tasks", task)["ContainerDefinitions"]

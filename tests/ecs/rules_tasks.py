@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from core.settings import BadSettings
-from tests.ecs.reading import container, environment, listed, pools_of_a_worker, settings_of, statements
+from tests.ecs.reading import TASKS, container, environment, listed, settings_of, statements
 from tests.ecs.stacks import Stacks
 
-TASKS = ("ProxyTask", "MigrationTask", "DeskTask")
 DATA_FOLDER = "/var/lib/claude-code-proxy"
-MOST_CONNECTIONS = 10
 SECRETS = ("ServerSecret", "JwtSecret", "AdminPasswordHash", "Database.MasterUserSecret.SecretArn")
 # What Fargate sells (ECS developer guide, "Task size", read 2026-11): CPU units -> MiB.
 _SOLD = {
@@ -154,60 +151,6 @@ def the_service_runs_the_container_there_is(s: Stacks) -> Iterator[str]:
         yield f"there is no container {named}"
 
 
-def production_starts_with_these_settings(s: Stacks) -> Iterator[str]:
-    """The product's own reader finds no problem: nothing missing, nothing unknown."""
-    for name in TASKS:
-        try:
-            settings_of(s, name)
-        except BadSettings as bad:
-            yield from (f"{name}: {problem}" for problem in bad.problems)
-
-
-def all_tasks_have_the_same_settings(s: Stacks) -> Iterator[str]:
-    yield from (name for name in TASKS if environment(s, name) != environment(s, "ProxyTask"))
-
-
-def no_secret_stands_in_the_environment(s: Stacks) -> Iterator[str]:
-    """Secret settings are addresses, which the proxy itself turns into values: no console shows them."""
-    found = environment(s, "ProxyTask")
-    addresses = {
-        "PROXY_SERVER_SECRET": "${data.ServerSecret}",
-        "PROXY_JWT_SECRET": "${data.JwtSecret}",
-        "PROXY_ADMIN_PASSWORD_HASH": "${data.AdminPasswordHash}",
-        "PROXY_DATABASE_SECRET": "${data.Database.MasterUserSecret.SecretArn}",
-        "PROXY_KMS_KEY_ID": "${data.Key.Arn}",
-    }
-    yield from (f"{name} is {found.get(name)}" for name, address in addresses.items() if found.get(name) != address)
-
-
-def the_proxy_asks_the_database_for_tls(s: Stacks) -> Iterator[str]:
-    if environment(s, "ProxyTask").get("PGSSLMODE") not in ("require", "verify-ca", "verify-full"):
-        yield "libpq would also talk in clear"
-
-
-def a_task_opens_ten_database_connections_at_most(s: Stacks) -> Iterator[str]:
-    most = s.templates["tasks"]["Parameters"]["Workers"]["MaxValue"]
-    settings = settings_of(Stacks(s.templates, Workers=most))
-    pools = pools_of_a_worker(settings)
-    if settings.workers * pools > MOST_CONNECTIONS:
-        yield f"{settings.workers} workers of {pools} connections"
-
-
-def forwarding_headers_are_believed_from_the_load_balancer_alone(s: Stacks) -> Iterator[str]:
-    balancer = s.one("service", "LoadBalancer")["Subnets"]
-    cidrs = [s.one("network", name.split(".")[1].rstrip("}"))["CidrBlock"] for name in balancer]
-    if environment(s, "ProxyTask")["PROXY_TRUSTED_PROXIES"] != ",".join(cidrs):
-        yield f"{environment(s, 'ProxyTask')['PROXY_TRUSTED_PROXIES']}, but the load balancer is in {cidrs}"
-
-
-def admin_is_behind_an_allowlist(s: Stacks) -> Iterator[str]:
-    for stack in ("tasks", "service"):
-        if "Default" in s.templates[stack]["Parameters"]["AdminAllowedCidrs"]:
-            yield f"{stack} has a default for who may reach /admin"
-    if environment(s, "ProxyTask")["PROXY_ADMIN_ALLOWED_CIDRS"] != ",".join(s.parameter("tasks", "AdminAllowedCidrs")):
-        yield "the proxy is told another list"
-
-
 def roles_may_do_what_is_listed_and_no_more(s: Stacks) -> Iterator[str]:
     for role, allowed in _ALLOWED.items():
         actions = {action for statement in statements(s, role) for action in listed(statement["Action"])}
@@ -221,16 +164,6 @@ def roles_name_their_resources(s: Stacks) -> Iterator[str]:
             everything = any("*" in resource for resource in listed(statement["Resource"]))
             if everything and not set(listed(statement["Action"])) <= _NO_RESOURCES:
                 yield f"{role} may {statement['Action']} everywhere"
-
-
-def the_bill_is_compared_by_choice(s: Stacks) -> Iterator[str]:
-    wanted = {"cloudwatch:GetMetricData", "cloudwatch:ListMetrics"}
-    for answer in ("yes", "no"):
-        chosen = Stacks(s.templates, BillReconciliation=answer)
-        allowed = {action for statement in statements(chosen, "ProxyRole") for action in listed(statement["Action"])}
-        switch = environment(chosen, "ProxyTask").get("PROXY_BILL_CHECK", "off")
-        if (wanted <= allowed, switch) != ((True, "on") if answer == "yes" else (False, "off")):
-            yield f"{answer}: {switch}, {sorted(allowed)}"
 
 
 def tasks_may_read_the_four_secrets(s: Stacks) -> Iterator[str]:

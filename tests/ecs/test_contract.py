@@ -27,3 +27,11 @@ def test_the_metrics_of_alarms_and_dashboard_are_those_that_the_product_sends() 
         for name, dimension in product.items()
     }
     assert {name: sent.get(name) for name in CATALOGUE} == CATALOGUE
+
+
+def test_units_are_those_of_the_requirements() -> None:
+    units = {metric.name: metric.unit for metric in pytest.importorskip("core.metrics").CATALOGUE}
+    counted = ("RequestCount", "ErrorCount", "FallbackCount", "CircuitBreakerState", "TokensUsed")
+    assert {name: units[name] for name in (*counted, "RequestLatency")} == dict.fromkeys(counted, "Count") | {
+        "RequestLatency": "Milliseconds"
+    }
