@@ -112,7 +112,7 @@ def misspelt_mode(t: Templates) -> None:
 def forgotten_setting(t: Templates) -> None:
     for task in ("ProxyTask", "MigrationTask", "DeskTask"):
         only = properties(t, "tasks", task)["ContainerDefinitions"][0]
-        only["Environment"] = [entry for entry in only["Environment"] if entry["Name"] != "PROXY_JWT_SECRET"]
+        only["Environment"] = [entry for entry in only["Environment"] if entry.get("Name") != "PROXY_JWT_SECRET"]
 
 
 def reads_bodies(t: Templates) -> None:

@@ -17,7 +17,7 @@ BIN = ROOT / ".venv-lint" / "bin"
 def program(name: str) -> str:
     path = BIN / name
     if not path.exists():
-        pytest.skip(f"{name} is not in .venv-lint: make setuplint")
+        pytest.skip(f"{name} is not in .venv-lint: make setup-lint")
     return str(path)
 
 

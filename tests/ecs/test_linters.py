@@ -9,7 +9,7 @@ import pytest
 from tests.ecs.linting import ROOT, cfn_lint, checkov, run
 from tests.ecs.stacks import FOLDER, ORDER
 
-SKIPS = FOLDER / ".checkov.yaml"
+SKIPS = FOLDER / "checkov.yml"
 # check -> the one resource that it may find; why stands in the file.
 REVIEWED = {
     "CKV_AWS_65": "Cluster",
