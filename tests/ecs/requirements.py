@@ -133,7 +133,7 @@ ROWS: MappingProxyType[str, dict[str, tuple[str, ...]]] = MappingProxyType(
             "AWS resources: IAM roles, least privilege": (
                 "RULE roles_may_do_what_is_listed_and_no_more",
                 "RULE roles_name_their_resources",
-                "RULE roles_are_taken_by_tasks_of_this_account_alone",
+                "RULE roles_are_taken_by_their_service_in_this_account_alone",
             ),
         },
         "TLS configuration": {

@@ -125,6 +125,12 @@ def endpoints_are_a_choice(s: Stacks) -> Iterator[str]:
     both = (Stacks(s.templates, PrivateEndpoints="no"), Stacks(s.templates, PrivateEndpoints="yes"))
     without, with_all = ([e["ServiceName"].rsplit("com.amazonaws.", 1)[1] for e in x.all("AWS::EC2::VPCEndpoint")] for x in both)
     names = ["s3", "bedrock-runtime", "kms", "secretsmanager", "logs", "ecr.api", "ecr.dkr"]
+    for endpoint in both[1].all("AWS::EC2::VPCEndpoint"):
+        private = (endpoint["VpcEndpointType"], endpoint.get("PrivateDnsEnabled"), endpoint.get("SecurityGroupIds"))
+        if private != (
+            ("Gateway", None, None) if endpoint.name == "S3Endpoint" else ("Interface", True, ["${network.EndpointGroup}"])
+        ):
+            yield f"{endpoint.name}: {private}"
     if [name.split(".", 1)[1] for name in without] != ["s3"]:
         yield f"without endpoints there are {without}"
     if [name.split(".", 1)[1] for name in with_all] != names:

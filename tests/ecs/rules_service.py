@@ -58,8 +58,9 @@ def tasks_are_asked_whether_they_are_ready(s: Stacks) -> Iterator[str]:
     targets = s.one("service", "Targets")
     if targets["HealthCheckPath"] != "/ready" or targets["Matcher"] != {"HttpCode": "200"}:
         yield f"{targets['HealthCheckPath']} {targets['Matcher']}"
-    if targets["HealthCheckTimeoutSeconds"] >= targets["HealthCheckIntervalSeconds"]:
-        yield "a check takes longer than the time between two"
+    counts = ("HealthCheckIntervalSeconds", "HealthCheckTimeoutSeconds", "HealthyThresholdCount", "UnhealthyThresholdCount")
+    if [targets[name] for name in counts] != [10, 5, 2, 3]:
+        yield f"{[targets[name] for name in counts]}"
 
 
 def only_tls_12_and_up_is_spoken(s: Stacks) -> Iterator[str]:
@@ -113,6 +114,9 @@ def the_firewall_lets_admin_networks_alone_to_admin(s: Stacks) -> Iterator[str]:
     parts = rule["Statement"]["AndStatement"]["Statements"]
     if rule["Action"] != {"Block": {}} or parts[0]["ByteMatchStatement"]["SearchString"] != "/admin":
         yield f"{rule['Name']} does not block"
+    steps = [step["Type"] for step in parts[0]["ByteMatchStatement"]["TextTransformations"]]
+    if steps != ["URL_DECODE", "NORMALIZE_PATH", "LOWERCASE"]:
+        yield f"{rule['Name']} can be passed by writing the path otherwise"
     reference = parts[1]["NotStatement"]["Statement"]["IPSetReferenceStatement"]["Arn"]
     if reference != "${service.AdminNetworks.Arn}":
         yield f"{reference}"
@@ -129,6 +133,9 @@ def the_firewall_reads_no_body_of_developers(s: Stacks) -> Iterator[str]:
         scope = group.get("ScopeDownStatement", {}).get("OrStatement", {}).get("Statements", [])
         if {part["ByteMatchStatement"]["SearchString"] for part in scope} != {"/admin", "/claim"}:
             yield f"{rule['Name']} looks into every body"
+        transformations = [part["ByteMatchStatement"]["TextTransformations"] for part in scope]
+        if [[step["Type"] for step in steps] for steps in transformations] != [["URL_DECODE", "NORMALIZE_PATH"]] * 2:
+            yield f"{rule['Name']} can be passed by writing the path otherwise"
     if any("Body" in text for text in strings_of(s.one("service", "Firewall").properties)):
         yield "a rule names bodies"
 
@@ -200,6 +207,8 @@ def tasks_are_added_above_70_cpu_or_80_memory_for_3_minutes(s: Stacks) -> Iterat
         )
         if found != (metric, "GreaterThanThreshold", threshold, 60, 3) or alarm["DatapointsToAlarm"] != 3:
             yield f"{name}: {found}"
+        if alarm["TreatMissingData"] != "missing":
+            yield f"{name} takes missing data for {alarm['TreatMissingData']}"
         if alarm["AlarmActions"] != [s.one("service", "ScaleOut").ref] or alarm["Namespace"] != "AWS/ECS":
             yield f"{name} does {alarm['AlarmActions']}"
         yield from _is_of_the_service(s, name, alarm["Dimensions"])

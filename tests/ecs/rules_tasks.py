@@ -119,8 +119,8 @@ def the_container_is_asked_for_its_health(s: Stacks) -> Iterator[str]:
     check = container(s, "ProxyTask")["HealthCheck"]
     if check["Command"][0] != "CMD" or "http://127.0.0.1:8080/health'" not in check["Command"][-1]:
         yield f"{check['Command']}"
-    if check["Timeout"] >= check["Interval"]:
-        yield "the check may take longer than the time between two"
+    if (check["Interval"], check["Timeout"], check["Retries"], check["StartPeriod"]) != (30, 5, 3, 60):
+        yield f"{check}"
 
 
 def log_lines_never_hold_the_proxy_up(s: Stacks) -> Iterator[str]:
@@ -153,7 +153,8 @@ def the_service_runs_the_container_there_is(s: Stacks) -> Iterator[str]:
 
 def roles_may_do_what_is_listed_and_no_more(s: Stacks) -> Iterator[str]:
     for role, allowed in _ALLOWED.items():
-        actions = {action for statement in statements(s, role) for action in listed(statement["Action"])}
+        granted = [statement for statement in statements(s, role) if statement["Effect"] == "Allow"]
+        actions = {action for statement in granted for action in listed(statement["Action"])}
         yield from (f"{role} may not do {action}" for action in allowed - actions)
         yield from (f"{role} may do {action}" for action in actions - allowed)
 
@@ -192,11 +193,14 @@ def the_key_opens_bedrock_keys_alone(s: Stacks) -> Iterator[str]:
                 yield f"{role}, {statement['Sid']}: {statement.get('Condition')}"
 
 
-def roles_are_taken_by_tasks_of_this_account_alone(s: Stacks) -> Iterator[str]:
+def roles_are_taken_by_their_service_in_this_account_alone(s: Stacks) -> Iterator[str]:
+    services = {"data": "monitoring.rds", "tasks": "ecs-tasks", "observability": "vpc-flow-logs"}
     for role in s.all("AWS::IAM::Role"):
         (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
-        if statement["Condition"]["StringEquals"] != {"aws:SourceAccount": "111122223333"}:
-            yield role.name
+        found = (statement["Effect"], statement["Action"], statement["Principal"], statement["Condition"]["StringEquals"])
+        service = {"Service": f"{services[role.stack]}.amazonaws.com"}
+        if found != ("Allow", "sts:AssumeRole", service, {"aws:SourceAccount": "111122223333"}):
+            yield f"{role.name}: {found}"
 
 
 def what_is_typed_at_the_desk_is_not_recorded(s: Stacks) -> Iterator[str]:

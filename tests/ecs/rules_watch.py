@@ -119,6 +119,8 @@ def metrics_of_ours_exist(s: Stacks) -> Iterator[str]:
         metrics = [alarm.properties, *(e["MetricStat"]["Metric"] for e in alarm.get("Metrics", []) if "MetricStat" in e)]
         for metric in metrics:
             name, space = metric.get("MetricName"), metric.get("Namespace")
+            if space not in (None, OURS, LINES, "AWS/ECS", "AWS/RDS", "AWS/ApplicationELB"):
+                yield f"{alarm.name} uses {space}"
             if (space == OURS and "" not in CATALOGUE.get(name, set())) or (space == LINES and name not in own):
                 yield f"{alarm.name} uses {space} {name}"
 
@@ -130,10 +132,23 @@ def topics_are_sealed_and_open_to_alarms_of_this_account(s: Stacks) -> Iterator[
     yield from (f"{topic.name} is not sealed" for topic in topics if topic.get("KmsMasterKeyId") != "${data.Key.Arn}")
     for policy in s.all("AWS::SNS::TopicPolicy"):
         (statement,) = policy["PolicyDocument"]["Statement"]
-        if statement["Principal"] != {"Service": "cloudwatch.amazonaws.com"} or "Condition" not in statement:
-            yield f"{policy.name}: {statement['Principal']}"
+        allowed = (statement["Effect"], statement["Principal"], statement["Action"], statement.get("Condition"))
+        ours = {"StringEquals": {"aws:SourceAccount": "111122223333"}}
+        if allowed != ("Allow", {"Service": "cloudwatch.amazonaws.com"}, "sns:Publish", ours):
+            yield f"{policy.name}: {allowed}"
     if len(s.all("AWS::SNS::TopicPolicy")) != len(topics):
         yield "a topic has no policy"
+
+
+def mail_goes_to_whom_it_is_meant_for(s: Stacks) -> Iterator[str]:
+    given = {f"{severity}Email": f"{severity.lower()}@example.com" for severity in ("Critical", "Warning", "Info")}
+    for mail in Stacks(s.templates, **given).all("AWS::SNS::Subscription"):
+        severity = mail.name.removesuffix("Mail")
+        found = (mail["TopicArn"], mail["Protocol"], mail["Endpoint"])
+        if found != (f"${{observability.{severity}}}", "email", f"{severity.lower()}@example.com"):
+            yield f"{mail.name}: {found}"
+    if s.all("AWS::SNS::Subscription"):
+        yield "mails without an address"
 
 
 def the_dashboard_is_json_and_shows_every_metric(s: Stacks) -> Iterator[str]:
