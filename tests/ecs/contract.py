@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from inspect import isfunction
 
+from core.settings import BadSettings
 from tests.ecs import rules_data, rules_network, rules_service, rules_settings, rules_tasks, rules_watch
 from tests.ecs.stacks import Stacks, Unresolved
 
@@ -21,5 +22,5 @@ RULES: dict[str, Rule] = {
 def violations(rule: str, stacks: Stacks) -> list[str]:
     try:
         return list(RULES[rule](stacks))
-    except (Unresolved, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (Unresolved, BadSettings, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         return [f"{type(error).__name__}: {error}"]

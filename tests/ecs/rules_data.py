@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from tests.ecs.reading import listed
 from tests.ecs.stacks import FOLDER, Stacks
 
 _KEY = "${data.Key.Arn}"
@@ -19,12 +20,25 @@ def the_key_is_ours_and_rotates(s: Stacks) -> Iterator[str]:
 
 
 def only_this_account_and_two_services_use_the_key(s: Stacks) -> Iterator[str]:
-    for statement in s.one("data", "Key")["KeyPolicy"]["Statement"]:
-        principal = statement["Principal"]
-        if principal == {"AWS": "arn:aws:iam::111122223333:root"}:
-            continue
-        if set(principal) != {"Service"} or "Condition" not in statement:
-            yield f"{statement['Sid']}: {principal} without a condition"
+    """The account through its own policies; the log for its groups; alarms to reach their topics. Nobody else."""
+    log = {"kms:EncryptionContext:aws:logs:arn": "arn:aws:logs:eu-central-1:111122223333:log-group:*"}
+    wanted = [
+        ({"AWS": "arn:aws:iam::111122223333:root"}, ["kms:*"], None),
+        (
+            {"Service": "logs.eu-central-1.amazonaws.com"},
+            ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"],
+            {"ArnLike": log},
+        ),
+        (
+            {"Service": "cloudwatch.amazonaws.com"},
+            ["kms:Decrypt", "kms:GenerateDataKey*"],
+            {"StringEquals": {"aws:SourceAccount": "111122223333"}},
+        ),
+    ]
+    policy = s.one("data", "Key")["KeyPolicy"]["Statement"]
+    found = [(each["Principal"], listed(each["Action"]), each.get("Condition")) for each in policy]
+    if found != wanted or {(each["Effect"], each["Resource"]) for each in policy} != {("Allow", "*")}:
+        yield f"{found}"
 
 
 def secrets_are_in_secrets_manager(s: Stacks) -> Iterator[str]:

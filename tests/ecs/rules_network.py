@@ -80,7 +80,7 @@ def each_zone_has_its_own_way_out(s: Stacks) -> Iterator[str]:
 def only_the_load_balancer_is_open_to_clients(s: Stacks) -> Iterator[str]:
     for group in s.all("AWS::EC2::SecurityGroup"):
         for rule in group.get("SecurityGroupIngress", []):
-            if "CidrIp" in rule and (group.name, rule["FromPort"]) not in _OPEN:
+            if "CidrIp" in rule and ((group.name, rule["FromPort"]) not in _OPEN or rule["ToPort"] != rule["FromPort"]):
                 yield f"{group.name} is open to {rule['CidrIp']}"
     for rule in s.all("AWS::EC2::SecurityGroupIngress"):
         if "SourceSecurityGroupId" not in rule.properties:

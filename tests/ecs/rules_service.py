@@ -212,8 +212,11 @@ def tasks_are_added_above_70_cpu_or_80_memory_for_3_minutes(s: Stacks) -> Iterat
         if alarm["AlarmActions"] != [s.one("service", "ScaleOut").ref] or alarm["Namespace"] != "AWS/ECS":
             yield f"{name} does {alarm['AlarmActions']}"
         yield from _is_of_the_service(s, name, alarm["Dimensions"])
-    steps = s.one("service", "ScaleOut")["StepScalingPolicyConfiguration"]["StepAdjustments"]
-    yield from (f"adds {step}" for step in steps if step["ScalingAdjustment"] < 1)
+    policy = s.one("service", "ScaleOut")["StepScalingPolicyConfiguration"]
+    few = {"MetricIntervalLowerBound": 0, "MetricIntervalUpperBound": 15, "ScalingAdjustment": 1}
+    many = {"MetricIntervalLowerBound": 15, "ScalingAdjustment": 3}
+    if policy["StepAdjustments"] != [few, many] or policy["AdjustmentType"] != "ChangeInCapacity":
+        yield f"adds {policy}"
 
 
 def tasks_are_taken_away_by_one_alarm_below_30_cpu_and_40_memory_for_10_minutes(s: Stacks) -> Iterator[str]:
@@ -221,8 +224,11 @@ def tasks_are_taken_away_by_one_alarm_below_30_cpu_and_40_memory_for_10_minutes(
     math = {entry["Id"]: entry for entry in alarm["Metrics"]}
     if math["idle"]["Expression"] != "IF(cpu < 30 AND memory < 40, 1, 0)":
         yield math["idle"]["Expression"]
-    if (alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"], alarm["Threshold"]) != (10, 10, 1):
-        yield f"{alarm['EvaluationPeriods']} periods"
+    found = [
+        alarm[name] for name in ("EvaluationPeriods", "DatapointsToAlarm", "Threshold", "ComparisonOperator", "TreatMissingData")
+    ]
+    if found != [10, 10, 1, "GreaterThanOrEqualToThreshold", "missing"]:
+        yield f"{found}"
     for name, metric in (("cpu", "CPUUtilization"), ("memory", "MemoryUtilization")):
         stat = math[name]["MetricStat"]
         if (stat["Metric"]["MetricName"], stat["Period"], stat["Stat"]) != (metric, 60, "Average"):

@@ -111,6 +111,12 @@ def what_must_be_written_has_a_volume(s: Stacks) -> Iterator[str]:
         yield "the spool is not on its volume"
 
 
+def a_task_ends_with_its_container_and_may_hold_its_connections(s: Stacks) -> Iterator[str]:
+    yield from (name for name in TASKS if container(s, name)["Essential"] is not True)
+    if container(s, "ProxyTask")["Ulimits"] != [{"Name": "nofile", "SoftLimit": 65535, "HardLimit": 65535}]:
+        yield f"{container(s, 'ProxyTask')['Ulimits']}"
+
+
 def an_init_process_reaps_children(s: Stacks) -> Iterator[str]:
     yield from (name for name in TASKS if container(s, name)["LinuxParameters"].get("InitProcessEnabled") is not True)
 

@@ -71,7 +71,7 @@ def more_than_1_percent_of_errors_in_5_minutes_is_critical(s: Stacks) -> Iterato
     for name, metric in (("errors", "ErrorCount"), ("requests", "RequestCount")):
         if math[name]["MetricStat"] != {"Stat": "Sum", "Period": 300, "Metric": {"Namespace": OURS, "MetricName": metric}}:
             yield f"{name}: {math[name]['MetricStat']}"
-    if (_severity(alarm), alarm["EvaluationPeriods"], alarm["Threshold"]) != ("Critical", 1, 1):
+    if (_severity(alarm), alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"], alarm["Threshold"]) != ("Critical", 1, 1, 1):
         yield f"{_severity(alarm)}, {alarm['EvaluationPeriods']} periods, {alarm['Threshold']} %"
     if alarm["ComparisonOperator"] != "GreaterThanThreshold":
         yield alarm["ComparisonOperator"]
@@ -196,8 +196,12 @@ def lines_that_alarm_are_written_by_the_product(s: Stacks) -> Iterator[str]:
     written = "".join([*sources, (FOLDER.parent / "wsgi.py").read_text()])
     for lines in s.all("AWS::Logs::MetricFilter"):
         for message in re.findall(r'"([^"]+)"', lines["FilterPattern"]):
-            if f'"{message.rstrip("*")}' not in written:
+            text = f'"{message[:-1]}' if message.endswith("*") else f'"{message}"'
+            if text not in written:
                 yield f"{lines.name}: nobody writes {message}"
+        (metric,) = lines["MetricTransformations"]
+        if (metric["MetricNamespace"], metric["MetricValue"], metric["DefaultValue"]) != (LINES, "1", 0):
+            yield f"{lines.name}: {metric}"
 
 
 def what_is_named_exists(s: Stacks) -> Iterator[str]:
