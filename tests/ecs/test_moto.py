@@ -31,9 +31,9 @@ def task(deployed: Deployment, name: str) -> dict[str, Any]:
 
 
 def settings(deployed: Deployment) -> Settings:
-    """As a task would read them: addresses are fetched from the secrets that were made."""
+    """As a task would read them: addresses are fetched from the secrets that were made. moto keeps NoValue in a list as None."""
     (container,) = task(deployed, "ProxyTask")["containerDefinitions"]
-    return load_settings({entry["name"]: entry["value"] for entry in container["environment"]})
+    return load_settings({entry["name"]: entry["value"] for entry in container["environment"] if entry is not None})
 
 
 @pytest.mark.parametrize("stack", ORDER)
