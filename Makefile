@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LINT := .venv-lint/bin
 
-.PHONY: help setup run demo test prove prove-image bench lint lock clean
+.PHONY: help setup setup-lint run demo test prove prove-image bench lint lint-ecs lock clean
 
 help:
 	@echo "make run    serve on 127.0.0.1:8080 with SQLite in var/"
@@ -14,7 +15,7 @@ help:
 	@echo "make test   every test this machine allows; what it cannot run is skipped by name"
 	@echo "make prove  the long proofs: a million records, 100,000 requests, thirty kills; minutes"
 	@echo "make prove-image  the container image, built and run; needs root, podman, crun and debootstrap"
-	@echo "make lint   ruff and mypy --strict"
+	@echo "make lint   ruff and mypy --strict; after make setup-lint also cfn-lint, checkov, shellcheck, hadolint"
 	@echo "make bench  latency, throughput and memory against a direct call and nginx"
 	@echo "make lock   resolve the dependencies of pyproject.toml into the hashed lock files"
 
@@ -36,6 +37,17 @@ lint: $(VENV)/.development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@if [ -e .venv-lint/.linters ]; then $(MAKE) --no-print-directory lint-ecs; \
+		else echo "Templates, scripts and Dockerfile were not linted: make setup-lint"; fi
+
+# In a folder of their own, because checkov does not install beside our boto3.
+setup-lint: .venv-lint/.linters
+
+lint-ecs: .venv-lint/.linters
+	$(LINT)/cfn-lint -- ecs/*.yaml
+	$(LINT)/checkov --config-file ecs/checkov.yml
+	$(LINT)/shellcheck ecs/deploy.sh .ci/run
+	@if [ -e Dockerfile ]; then $(LINT)/hadolint Dockerfile; fi
 
 prove-image: $(VENV)/.development
 	$(BIN)/python -m pytest tests/prove/test_image.py -m image
@@ -51,9 +63,11 @@ lock: $(VENV)/.development
 		--custom-compile-command "make lock" --upgrade requirements-assets.in -o requirements-assets.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --upgrade --group dev pyproject.toml -c requirements.txt -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" --upgrade --group pyproject.toml:lint -o requirements-lint.txt
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lint .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -65,4 +79,9 @@ $(VENV)/.production: requirements.txt requirements-assets.txt | $(VENV)/bin/pyth
 
 $(VENV)/.development: requirements-dev.txt $(VENV)/.production
 	$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@
+
+.venv-lint/.linters: requirements-lint.txt
+	$(PYTHON) -m venv .venv-lint
+	$(LINT)/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-lint.txt
 	@touch $@

@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# Deploys ClaudeCodeProxy: five stacks in order, the database migrated in between. The runbook is README.md.
+#
+#   ecs/deploy.sh [--dry-run] COMMAND        settings: ecs/production.env, or the file that CONFIG names
+#
+#   base              network and data: VPC, key, secrets, database, image repository
+#   admin-password    ask for the owner's password and store its hash
+#   deploy            all five stacks; a migration that fails leaves the running service as it is
+#   rollback [ARN]    the service back to the revision before the running one, or to the one named
+#   restart           new tasks of the same revision, which read every secret anew
+#   desk              a task for the command line: prints how to get in; ends by itself after an hour
+#
+# --dry-run prints every aws command and runs none; what only AWS could answer is shown as <stack.Output>.
+set -euo pipefail
+here="$(cd "$(dirname "$0")" && pwd)"
+
+dry=""; [ "${1:-}" = --dry-run ] && { dry=yes; shift; }
+command="${1:-help}"
+config="${CONFIG:-$here/production.env}"
+# shellcheck source=/dev/null  # the operator's own
+[ -f "$config" ] && . "$config"
+name="${NAME:-claude-code-proxy}"
+
+die() { echo "deploy.sh: $*" >&2; exit 1; }
+need() { for variable; do [ -n "${!variable:-}" ] || die "$variable is not set (production.env.example explains it)"; done; }
+exec 3>&1 # where a dry run prints, also from inside of $(...)
+run() { if [ -n "$dry" ]; then { printf 'aws'; printf ' %q' "$@"; echo; } >&3; else aws "$@"; fi; }
+ask() { # ask WORD ARGUMENTS...: what aws answers; in a dry run the command, and <WORD> for an answer
+  local word="$1"; shift
+  if [ -n "$dry" ]; then run "$@" --output text; echo "<$word>"; else aws "$@" --output text; fi
+}
+output() { ask "$1.$2" cloudformation describe-stacks --stack-name "$name-$1" --query "Stacks[0].Outputs[?OutputKey=='$2'].OutputValue"; }
+
+stack() { # stack WHICH Parameter=value...
+  local which="$1"; shift
+  run cloudformation deploy --stack-name "$name-$which" --template-file "$here/$which.yaml" --no-fail-on-empty-changeset \
+    --capabilities CAPABILITY_IAM --tags "application=$name" --parameter-overrides "Name=$name" "$@"
+}
+service() { # service REVISION: no task is thrown away when the service is there already
+  local first=yes
+  if run cloudformation describe-stacks --stack-name "$name-service" >/dev/null 2>&1; then first=no; fi
+  stack service "TaskDefinition=$1" "FirstDeployment=$first" "HostName=$HOST_NAME" "CertificateArn=$CERTIFICATE_ARN" \
+    "AdminAllowedCidrs=$ADMIN_ALLOWED_CIDRS" "WebFirewall=${WEB_FIREWALL:-yes}"
+}
+start_task() { # start_task TASK_DEFINITION OPTIONS...: its ARN
+  local definition="$1"; shift
+  local subnets group
+  subnets="$(output network TaskSubnets)"
+  group="$(output network TaskGroup)"
+  ask task ecs run-task --cluster "$name" --task-definition "$definition" --launch-type FARGATE "$@" --query "tasks[0].taskArn" \
+    --network-configuration "awsvpcConfiguration={subnets=[$subnets],securityGroups=[$group],assignPublicIp=DISABLED}"
+}
+base() {
+  stack network "VpcCidr=${VPC_CIDR:-10.64.0.0/16}" "NatGateways=${NAT_GATEWAYS:-one-per-zone}" \
+    "PrivateEndpoints=${PRIVATE_ENDPOINTS:-no}" "ClientCidr=${CLIENT_CIDR:-0.0.0.0/0}"
+  stack data "MaxCapacity=${MAX_CAPACITY:-4}" "BackupDays=${BACKUP_DAYS:-14}"
+}
+migrate() {
+  local definition task code
+  definition="$(output tasks MigrationTask)"
+  task="$(start_task "$definition")"
+  [ -n "$task" ] && [ "$task" != None ] || die "ECS did not start the migration"
+  run ecs wait tasks-stopped --cluster "$name" --tasks "$task"
+  code="$(ask code ecs describe-tasks --cluster "$name" --tasks "$task" --query "tasks[0].containers[0].exitCode")"
+  [ -n "$dry" ] || [ "$code" = 0 ] ||
+    die "the migration failed (exit status $code) and the service was not touched; see the log group /$name/tasks, stream migration/"
+}
+
+case "$command" in
+base) base ;;
+admin-password)
+  secret="$(output data AdminPasswordHash)"
+  hash="<hash>"
+  if [ -z "$dry" ]; then
+    read -rsp "Password of the owner (15 characters or more): " password; echo >&2
+    [ "${#password}" -ge 15 ] || die "too short"
+    hash="$(cd "$here/.." && printf %s "$password" | "${PYTHON:-.venv/bin/python}" -c \
+      'import sys; from core.crypto import hash_password; print(hash_password(sys.stdin.read()))')"
+  fi
+  file="$(mktemp)"; trap 'rm -f "$file"' EXIT; printf %s "$hash" >"$file" # not in an argument, which every process may read
+  run secretsmanager put-secret-value --secret-id "$secret" --secret-string "file://$([ -n "$dry" ] && echo '<file>' || echo "$file")"
+  ;;
+deploy)
+  need IMAGE HOST_NAME CERTIFICATE_ARN ADMIN_ALLOWED_CIDRS
+  base
+  stack tasks "Image=$IMAGE" "HostName=$HOST_NAME" "AdminAllowedCidrs=$ADMIN_ALLOWED_CIDRS" "AdminUsername=${ADMIN_USERNAME:-admin}" \
+    "BedrockRegion=${BEDROCK_REGION:-us-east-1}" "TaskSize=${TASK_SIZE:-medium}" "CpuArchitecture=${CPU_ARCHITECTURE:-X86_64}" \
+    "BudgetTimezone=${BUDGET_TIMEZONE:-UTC}"
+  migrate
+  revision="$(output tasks ProxyTask)"
+  service "$revision"
+  stack observability "CriticalEmail=${CRITICAL_EMAIL:-}" "WarningEmail=${WARNING_EMAIL:-}" "InfoEmail=${INFO_EMAIL:-}" \
+    "BedrockDollarsAnHour=${BEDROCK_DOLLARS_AN_HOUR:-50}"
+  echo "Let $HOST_NAME point to: $(output service LoadBalancerName)"
+  ;;
+rollback)
+  need HOST_NAME CERTIFICATE_ARN ADMIN_ALLOWED_CIDRS
+  revision="${2:-}"
+  if [ -z "$revision" ]; then
+    running="$(ask running ecs describe-services --cluster "$name" --services "$name" --query "services[0].taskDefinition")"
+    known="$(ask known ecs list-task-definitions --family-prefix "$name" --status ACTIVE --sort DESC --query taskDefinitionArns)"
+    revision="<the one before it>"
+    if [ -z "$dry" ]; then
+      revision="$(tr '\t' '\n' <<<"$known" | awk -v running="$running" 'found { print; exit } $0 == running { found = 1 }')"
+    fi
+    [ -n "$revision" ] || die "there is no revision before $running"
+  fi
+  service "$revision"
+  ;;
+restart) run ecs update-service --cluster "$name" --service "$name" --force-new-deployment --query "service.deployments[0].id" ;;
+desk)
+  definition="$(output tasks DeskTask)"
+  task="$(start_task "$definition" --enable-execute-command)"
+  run ecs wait tasks-running --cluster "$name" --tasks "$task"
+  echo "aws ecs execute-command --cluster $name --task $task --container desk --interactive --command \"python -m admin_app user list\""
+  echo "End it before its hour: aws ecs stop-task --cluster $name --task $task --query task.lastStatus"
+  ;;
+*) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; [ "$command" = help ] || exit 2 ;;
+esac

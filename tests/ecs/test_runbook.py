@@ -1,0 +1,103 @@
+"""The runbook says what is: its commands, links, names and sums are compared with script and templates."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from itertools import chain
+
+import pytest
+
+from tests.ecs.stacks import FOLDER, ORDER, Stacks, load_templates
+from tests.test_docs import broken_links, section_of
+
+PAGE = FOLDER / "README.md"
+TEXT = PAGE.read_text()
+SCRIPT = (FOLDER / "deploy.sh").read_text()
+CENT = Decimal("0.01")
+
+
+def rows(heading: str) -> list[list[str]]:
+    """Cells of the tables in a section, without their heads."""
+    lines = [line for line in section_of(TEXT, heading).splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1:]]
+
+
+def test_links_lead_somewhere() -> None:
+    assert list(broken_links(PAGE)) == []
+
+
+def test_commands_of_the_script_exist_and_all_are_explained() -> None:
+    named = set(re.findall(r"deploy\.sh (?:--dry-run )?([a-z-]+)", TEXT))
+    assert named == set(re.findall(r"^([a-z-]+)\)", SCRIPT, re.MULTILINE))
+
+
+def test_settings_of_the_script_are_in_its_example() -> None:
+    example = set(re.findall(r"^([A-Z_]+)=", (FOLDER / "production.env.example").read_text(), re.MULTILINE))
+    named = set(re.findall(r"`([A-Z][A-Z_]+)(?:=\w[\w-]*)?`", TEXT)) - {"PROXY_WORKER_CONNECTIONS", "ROLLBACK_COMPLETE", "VOLUME"}
+    assert {"IMAGE", "NAT_GATEWAYS", "TASK_SIZE"} <= named <= example
+
+
+def test_every_stack_is_in_the_table_in_its_order() -> None:
+    assert re.findall(r"^\| `(\w+)\.yaml` ", TEXT, re.MULTILINE) == list(ORDER)
+
+
+def test_every_alarm_has_a_first_look() -> None:
+    explained = {(name, row[1].capitalize()) for row in rows("Look") for name in row[0].split(", ")}
+    alarms = Stacks().all("AWS::CloudWatch::Alarm", "observability")
+    assert explained == {
+        (alarm["AlarmName"].removeprefix("claude-code-proxy "), alarm["AlarmActions"][0].split(".")[1].rstrip("}"))
+        for alarm in alarms
+    }
+
+
+def test_every_query_is_named() -> None:
+    names = {query["Name"].partition("/")[2] for query in Stacks().all("AWS::Logs::QueryDefinition")}
+    text = " ".join(section_of(TEXT, "Look").split())
+    assert [name for name in names if name not in text] == []
+
+
+def test_every_secret_can_be_rotated() -> None:
+    explained = " ".join(row[0] for row in rows("Rotate a secret"))
+    assert [
+        word
+        for word in ("database", "owner", "`jwt-secret`", "`server-secret`", "KMS", "Bedrock", "certificate")
+        if word not in explained
+    ] == []
+    names = {secret["Name"].partition("/")[2] for secret in Stacks().all("AWS::SecretsManager::Secret")}
+    assert names == {"server-secret", "jwt-secret", "admin-password-hash"}
+
+
+@pytest.mark.parametrize("row", rows("What it costs"), ids=lambda row: row[0])
+def test_a_months_cost_is_quantity_times_price(row: list[str]) -> None:
+    quantity, price, month = Decimal(row[1].split()[0]), Decimal(row[2]), Decimal(row[3])
+    assert (quantity * price).quantize(CENT) == month
+
+
+def test_the_sum_is_the_sum() -> None:
+    total = sum(Decimal(row[3]) for row in rows("What it costs"))
+    assert f"Together about {total.quantize(Decimal(1))} dollars" in TEXT
+
+
+def test_quantities_follow_from_the_templates() -> None:
+    stacks, hours = Stacks(), 730
+    task, least = stacks.one("tasks", "ProxyTask"), stacks.parameter("service", "MinTasks")
+    capacity = stacks.parameter("data", "MinCapacity") * len(stacks.all("AWS::RDS::DBInstance"))
+    gateways = len(stacks.all("AWS::EC2::NatGateway"))
+    alarms = stacks.all("AWS::CloudWatch::Alarm")
+    metrics = list(
+        chain.from_iterable([e for e in alarm.get("Metrics", [{"MetricStat": 1}]) if "MetricStat" in e] for alarm in alarms)
+    )
+    found = [Decimal(row[1].split()[0]) for row in rows("What it costs")]
+    assert found[:2] == [least * int(task["Cpu"]) // 1024 * hours, least * int(task["Memory"]) // 1024 * hours]
+    assert found[4:7] == [gateways * hours, (gateways + 2) * hours, Decimal(capacity * hours)]
+    assert found[7] == 5 + len(stacks.one("service", "Firewall")["Rules"])
+    assert found[10] == len(metrics)
+
+
+def test_figures_in_the_text_are_the_templates() -> None:
+    text, stacks = " ".join(section_of(TEXT, "Scale").split()), Stacks()
+    target = stacks.one("service", "ScalableTasks")
+    assert f"{target['MinCapacity']} to {target['MaxCapacity']} by themselves" in text
+    assert f"{stacks.parameter('data', 'MinCapacity')} to {stacks.parameter('data', 'MaxCapacity')} capacity units" in text
+    assert "MaxTasks" in load_templates()["service"]["Parameters"]
