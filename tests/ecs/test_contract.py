@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.metrics import CATALOGUE
+from core import metrics
 from tests.ecs.contract import RULES, violations
 from tests.ecs.rules_watch import CATALOGUE
 from tests.ecs.stacks import Stacks
@@ -22,7 +22,7 @@ def test_the_templates_keep_the_rule(rule: str, stacks: Stacks) -> None:
 
 def test_the_metrics_of_alarms_and_dashboard_are_those_that_the_product_sends() -> None:
     """A metric is sent without a dimension if it has none, if it is rolled up, or if its values are no closed set."""
-    product = {metric.name: metric.dimension for metric in CATALOGUE}
+    product = {metric.name: metric.dimension for metric in metrics.CATALOGUE}
     sent = {
         name: {dimension.name} | ({""} if dimension.rolled_up or not dimension.values else set())
         for name, dimension in product.items()
@@ -31,7 +31,7 @@ def test_the_metrics_of_alarms_and_dashboard_are_those_that_the_product_sends() 
 
 
 def test_units_are_those_of_the_requirements() -> None:
-    units = {metric.name: metric.unit for metric in CATALOGUE}
+    units = {metric.name: metric.unit for metric in metrics.CATALOGUE}
     counted = ("RequestCount", "ErrorCount", "FallbackCount", "CircuitBreakerState", "TokensUsed")
     assert {name: units[name] for name in (*counted, "RequestLatency")} == dict.fromkeys(counted, "Count") | {
         "RequestLatency": "Milliseconds"
