@@ -27,6 +27,7 @@ from admin_app import (
     price_pages,
     request_pages,
     system_pages,
+    usage_pages,
     user_pages,
 )
 from admin_app.claim import ROUTE as CLAIM_ROUTE
@@ -55,6 +56,7 @@ log = logging.getLogger(__name__)
 # Each has `routes(front)`: path -> resource.
 _NOUNS = (
     user_pages,
+    usage_pages,
     key_pages,
     bedrock_key_pages,
     link_pages,

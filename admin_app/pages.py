@@ -49,7 +49,7 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        numbers = (count, compact, money, dollars, small_dollars, rate, share_of, duration)
+        numbers = (count, compact, money, dollars, small_dollars, rate, share_of, percent_of, duration)
         times = (day_and_time, time_of_day, machine_time, ago, ahead)
         filters = (*numbers, *times, short_model, words, with_query)
         environment.filters |= {each.__name__: each for each in filters}
@@ -122,6 +122,14 @@ def rate(amount: Decimal) -> str:
 def share_of(part: Decimal, whole: Decimal) -> int:
     """Whole per cent, rounded down; of nothing, all is used."""
     return 100 if whole <= 0 else int(part * 100 / whole)
+
+
+def percent_of(part: int, whole: int) -> str:
+    """12 %, and below ten with a decimal; empty of nothing."""
+    if whole <= 0:
+        return ""
+    percent = part * 100 / whole
+    return f"{percent:.0f} %" if percent >= 9.95 or percent == 0 else f"{max(percent, 0.1):.1f} %"
 
 
 def duration(ms: float) -> str:
