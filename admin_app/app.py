@@ -21,6 +21,7 @@ from admin_app import (
     bedrock_key_pages,
     circuit_pages,
     csv_pages,
+    dashboard_pages,
     key_pages,
     link_pages,
     model_pages,
@@ -35,7 +36,6 @@ from admin_app.claim import ClaimPage, Issuing
 from admin_app.front import Front
 from admin_app.gate import CLAIMS, Gate
 from admin_app.operation import BadFields, NotAllowed, NotConfirmed, Tools
-from admin_app.overview import Facts, OverviewPage
 from admin_app.owner import Owner
 from admin_app.pages import FixedFile, Pages
 from admin_app.session import Sessions
@@ -55,6 +55,7 @@ log = logging.getLogger(__name__)
 
 # Each has `routes(front)`: path -> resource.
 _NOUNS = (
+    dashboard_pages,
     user_pages,
     usage_pages,
     key_pages,
@@ -100,16 +101,13 @@ class AdminApp:
         sessions = Sessions(secrets.jwt_secret, identity, is_secure=not settings.is_local, wall=around.wall)
         self._pages = Pages(VERSION)
         doorkeeper = Doorkeeper(sessions, self._pages, self._owner.is_set_up)
-        facts = Facts(
-            f"{settings.environment}, {settings.base_url}", around.this_worker, lambda: _utc(around.wall()), around.clock
-        )
-        issuing = Issuing(secrets.server_secret, Limits.of(settings), settings.base_url, facts.now)
+        now: Callable[[], datetime] = lambda: _utc(around.wall())  # noqa: E731
+        issuing = Issuing(secrets.server_secret, Limits.of(settings), settings.base_url, now)
         known = (around.known_models, around.this_worker, around.known_regions)
         tools = Tools(settings, secrets.server_secret, around.vault, around.probe, *known)
-        front = Front(doorkeeper, self._pages, database, tools, facts.now)
+        front = Front(doorkeeper, self._pages, database, tools, now)
         routes = {
             **{path: page for noun in _NOUNS for path, page in noun.routes(front).items()},
-            HOME: OverviewPage(front, database, facts),
             f"{HOME}/login": SignIn(doorkeeper, self._owner, Throttle(around.clock)),
             f"{HOME}/logout": SignOut(doorkeeper),
             CLAIM_ROUTE: ClaimPage(database, self._pages, issuing),

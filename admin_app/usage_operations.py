@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -17,7 +18,6 @@ from admin_app.fields import Moment, Text, usd
 from admin_app.operation import BadFields, Doing, Offer, Operation, Shape, Shown, asks
 from admin_app.usage_ranges import Cut, cut, range_of, zone_of
 from core.actor import Role
-from core.types import ProviderName
 from core.usage_series import OTHERS, Groups, Scope, find_user_id, groups_in, names_of, series_of
 
 MOST_FIGURES = 50_000
@@ -31,6 +31,8 @@ MEASURES: Mapping[str, str] = {
     "errors": "errors",
     "fallbacks": "fallbacks",
 }
+
+_PROVIDERS = MappingProxyType({"plan": "Plan", "bedrock": "Bedrock", "": "nobody"})
 
 Range = Literal["3h", "today", "24h", "7d", "30d", "month", "custom"]
 Bucket = Literal["", "minute", "hour", "day", "week", "month"]
@@ -165,7 +167,7 @@ def _name(group: str, identity: str, names: Mapping[str, str]) -> str:
         return "others"
     if group in ("user", "key"):
         return names.get(identity, identity)
-    return {ProviderName.PLAN: "Plan", ProviderName.BEDROCK: "Bedrock", "": "nobody"}.get(identity, identity)  # type: ignore[call-overload, no-any-return]
+    return _PROVIDERS.get(identity, identity) if group == "provider" else identity
 
 
 def figures_of(sums: Mapping[str, int]) -> Figures:

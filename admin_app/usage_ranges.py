@@ -27,6 +27,7 @@ RANGES: Mapping[str, str] = MappingProxyType(
         "custom": "from … until",
     }
 )
+_MOMENT = timedelta(microseconds=1)
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _SPANS = MappingProxyType({"3h": 3 * _HOUR, "24h": _DAY})
 _LONGEST = MappingProxyType(
@@ -65,9 +66,9 @@ def zone_of(name: str) -> ZoneInfo:
 def range_of(
     name: str, zone: ZoneInfo, now: datetime, since: datetime | None, until: datetime | None
 ) -> tuple[datetime, datetime]:
-    """Aware UTC. Raises BadFields."""
+    """Aware UTC; what goes on now is in a range by name. Raises BadFields."""
     if name != "custom":
-        return _begin(name, zone, now).astimezone(UTC), now.astimezone(UTC)
+        return _begin(name, zone, now).astimezone(UTC), now.astimezone(UTC) + _MOMENT
     if since is None:
         raise BadFields({"since": "say from when"})
     first, last = since.astimezone(UTC), min(until or now, now + _DAY).astimezone(UTC)
@@ -78,7 +79,7 @@ def range_of(
 
 def cut(since: datetime, until: datetime, bucket: str, zone: ZoneInfo) -> Cut:
     """`bucket` empty: the one that fits. Raises BadFields where there would be too many."""
-    name = bucket or next((name for most, name in _FITTING if until - since <= most), "month")
+    name = bucket or next((name for most, name in _FITTING if until - since <= most + _MOMENT), "month")
     if until - since > _LONGEST[name]:
         longest = _LONGEST[name]
         words = f"{longest.days} days" if longest.days else f"{longest // _HOUR} hours"

@@ -127,7 +127,12 @@ def test_users_and_keys_go_by_name_and_can_be_asked_for(desk: Desk, office: Offi
     ada, grace = office.add("ada"), office.add("grace")
     laptop = office.issue(ada, name="laptop")
     fill(
-        desk, [one(1, NOW, user_id=ada.id, access_key_id=laptop.id), one(2, NOW, user_id=grace.id), one(3, NOW, user_id="usr_x")]
+        desk,
+        [
+            one(1, NOW, user_id=ada.id, access_key_id=laptop.id),
+            one(2, NOW, user_id=grace.id, access_key_id="key_2"),
+            one(3, NOW, user_id="usr_x", access_key_id="key_3"),
+        ],
     )
 
     by_user = desk.does(does.GET, range="today", group="user")
@@ -150,7 +155,7 @@ def test_of_no_requests_there_are_buckets_and_no_groups(desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "count", "bucket"),
-    [("3h", 180, "minute"), ("24h", 24, "hour"), ("today", 12, "hour"), ("30d", 30, "day"), ("month", 12, "hour")],
+    [("3h", 181, "minute"), ("24h", 25, "hour"), ("today", 13, "hour"), ("30d", 30, "day"), ("month", 13, "hour")],
 )
 def test_a_range_is_cut_into_steps_that_fit(desk: Desk, wanted: str, count: int, bucket: str) -> None:
     usage = desk.does(does.GET, range=wanted)
