@@ -21,6 +21,15 @@ TONES = 7
 
 
 @dataclass(frozen=True, slots=True)
+class Layer:
+    """A line of the legend: a value for each bucket, and the style sheet's name of its colour."""
+
+    name: str
+    tone: str
+    values: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
 class Bars:
     """`top` is what the upper edge stands for; `ticks` are some buckets' labels, spread evenly; `legend` (name, tone)."""
 
@@ -30,19 +39,15 @@ class Bars:
     legend: tuple[tuple[str, str], ...]
 
 
-def stacked_bars(title: str, labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], tips: Sequence[str]) -> Bars:
-    """`series`: (name, a value for each bucket), from below; `tips`: what is said of a bucket when one points at it.
-
-    The one called "others" is grey.
-    """
-    sums = [sum(values[number] for _, values in series) for number in range(len(labels))]
+def stacked_bars(title: str, labels: Sequence[str], layers: Sequence[Layer], tips: Sequence[str]) -> Bars:
+    """`layers` from below; `tips`: what is said of a bucket when one points at it."""
+    sums = [sum(layer.values[number] for layer in layers) for number in range(len(labels))]
     top = _round_up(max(sums, default=0.0))
     below, paths, legend = [0.0] * len(labels), list[str](), list[tuple[str, str]]()
-    for place, (name, values) in enumerate(series):
-        tone = "tone-others" if name == "others" else f"tone-{place % TONES}"
-        paths.append(f'<path class="{tone}" d="{_bars(values, below, top)}"/>')
-        legend.append((name, tone))
-        below = [low + value for low, value in zip(below, values, strict=True)]
+    for layer in layers:
+        paths.append(f'<path class="{layer.tone}" d="{_bars(layer.values, below, top)}"/>')
+        legend.append((layer.name, layer.tone))
+        below = [low + value for low, value in zip(below, layer.values, strict=True)]
     spots = "".join(
         f'<rect class="spot" x="{number * _WIDE}" y="0" width="{_WIDE}" height="{_HIGH}"><title>{escape(tip)}</title></rect>'
         for number, tip in enumerate(tips)

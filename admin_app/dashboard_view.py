@@ -33,12 +33,12 @@ _KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """`tone` is bad (something does not work) or warn (it soon may not); `more`: how many others of the kind there are."""
+    """`tone` is bad (something does not work) or warn (it may not soon); `word` says how it stands."""
 
     tone: str
     text: str
     href: str
-    more: int = 0
+    word: str = "now"
 
 
 def charts_of(dashboard: DashboardShown, label: Callable[[datetime], str]) -> tuple[Bars | None, Bars | None]:
@@ -52,7 +52,7 @@ def notes_of(attention: Sequence[Attention], workers: Sequence[WorkerSeen], took
     """What does not work first."""
     notes = [*_of_workers(workers, now), *(_note(each, now) for each in attention)]
     if took_ms >= SLOW_MS:
-        notes.append(Note("warn", f"The database takes {duration(took_ms)} to answer this page", "/admin/system"))
+        notes.append(Note("warn", f"The database takes {duration(took_ms)} to answer this page", "/admin/system", "slow"))
     return sorted(_cut_off(notes, attention), key=lambda note: note.tone != "bad")
 
 
@@ -73,27 +73,30 @@ def _note(each: Attention, now: datetime) -> Note:
     user, whose = f"/admin/users/{each.user_id}", each.user_name or "somebody who is gone"
     if each.kind == "circuit":
         text = f"Circuit of {whose} is open: {words(each.what) or 'no reason told'}, tried again {_when(each.at, now)}"
-        return Note("warn", text, "/admin/circuits")
+        return Note("warn", text, "/admin/circuits", "open")
     if each.kind == "bedrock_health":
         return Note("bad", f"A Bedrock key of {whose} is refused: {each.what or 'no reason told'}", user)
     if each.kind in ("bedrock_expiry", "key_expiry"):
         kind = "Bedrock key" if each.kind == "bedrock_expiry" else "Access key"
         href = user if each.kind == "bedrock_expiry" else f"/admin/keys/{each.id}"
         ends = "has expired" if each.at <= now else f"expires {_when(each.at, now)}"
-        return Note("bad" if each.at <= now else "warn", f"{kind} of {whose} ({each.what}) {ends}", href)
+        tone, word = ("bad", "over") if each.at <= now else ("warn", "soon")
+        return Note(tone, f"{kind} of {whose} ({each.what}) {ends}", href, word)
     budget = f"The budget of {whose}" if each.kind == "user_budget" else f"The budget of key {each.what} of {whose}"
     is_spent = each.percent >= 100
     said = "is used up: Bedrock answers them no more" if is_spent else f"is used by {each.percent} %"
-    return Note(
-        "bad" if is_spent else "warn", f"{budget} {said}", user if each.kind == "user_budget" else f"/admin/keys/{each.id}"
-    )
+    tone, word = ("bad", "spent") if is_spent else ("warn", "soon")
+    return Note(tone, f"{budget} {said}", user if each.kind == "user_budget" else f"/admin/keys/{each.id}", word)
 
 
 def _cut_off(notes: list[Note], attention: Sequence[Attention]) -> list[Note]:
     """With how many of a kind are not listed."""
     more = {each.kind: each.total - sum(other.kind == each.kind for other in attention) for each in attention}
     hidden = [(kind, number) for kind, number in more.items() if number > 0]
-    return [*notes, *(Note("warn", f"{count(number)} more: {_KINDS[kind][0]}", _KINDS[kind][1]) for kind, number in hidden)]
+    return [
+        *notes,
+        *(Note("warn", f"{count(number)} more: {_KINDS[kind][0]}", _KINDS[kind][1], "more") for kind, number in hidden),
+    ]
 
 
 def _when(moment: datetime, now: datetime) -> str:

@@ -36,7 +36,7 @@ _LONGEST = MappingProxyType(
 BUCKETS = tuple(_LONGEST)
 _FITTING = ((3 * _HOUR, "minute"), (3 * _DAY, "hour"), (100 * _DAY, "day"), (500 * _DAY, "week"))
 _LABELS = MappingProxyType(
-    {"minute": "%H:%M", "hour": "%d %b %H:%M", "day": "%a %d %b", "week": "week of %d %b", "month": "%B %Y"}
+    {"minute": "%H:%M", "hour": "%a %d, %H:%M", "day": "%a %d %b", "week": "week of %d %b", "month": "%B %Y"}
 )
 
 

@@ -10,10 +10,12 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from admin_app.bars import Bars, stacked_bars
+from admin_app.bars import TONES, Bars, Layer, stacked_bars
 from admin_app.exports import Row
 from admin_app.pages import compact, short_model
 from admin_app.usage_operations import Figures, UsageShown
+from core.types import ProviderName
+from core.usage_series import OTHERS
 
 COLUMNS = (
     "requests",
@@ -26,6 +28,7 @@ COLUMNS = (
     "cost_usd",
     "list_value_usd",
 )
+_FIXED = MappingProxyType({ProviderName.PLAN: 0, ProviderName.BEDROCK: 1, "": 2})
 WORDS = MappingProxyType(
     {
         "requests": "Requests",
@@ -40,13 +43,16 @@ WORDS = MappingProxyType(
 
 def chart_of(usage: UsageShown, measure: str, label: Callable[[datetime], str]) -> Bars | None:
     """None where there is nothing to draw."""
-    lines = [(short_model(each.name) or "nobody", [value_of(point, measure) for point in each.figures]) for each in usage.series]
-    if not any(map(any, (values for _, values in lines))):
+    layers = [
+        Layer(short_model(each.name) or "nobody", _tone(each.id, place), [value_of(point, measure) for point in each.figures])
+        for place, each in enumerate(usage.series)
+    ]
+    if not any(any(layer.values) for layer in layers):
         return None
     labels = [label(begin) for begin in usage.begins]
-    tips = [_tip(labels[number], [(name, values[number]) for name, values in lines], measure) for number in range(len(labels))]
+    tips = [_tip(labels[number], [(each.name, each.values[number]) for each in layers], measure) for number in range(len(labels))]
     title = f"{WORDS[measure]} by {usage.group}, {labels[0]} to {labels[-1]}; the tables have the figures"
-    return stacked_bars(title, labels, lines, tips)
+    return stacked_bars(title, labels, layers, tips)
 
 
 def value_of(figures: Figures | None, measure: str) -> float:
@@ -88,6 +94,13 @@ def rows_of(usage: UsageShown) -> list[Row]:
 
 def heading_of(usage: UsageShown) -> tuple[str, ...]:
     return ("begin", usage.group, "name", *COLUMNS)
+
+
+def _tone(identity: str, place: int) -> str:
+    """A provider keeps its colour on every chart."""
+    if identity == OTHERS:
+        return "tone-others"
+    return f"tone-{_FIXED.get(identity, place % TONES)}"
 
 
 def _cells(figures: Figures) -> Row:

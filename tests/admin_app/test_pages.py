@@ -371,7 +371,7 @@ def test_what_happened_and_what_it_cost_is_on_the_page(owner: Browser, office: O
 
     page = owner.get().text
 
-    for shown in ("A &lt;b&gt;developer&lt;/b&gt;", "100 % went to Bedrock instead", "$1.25", "1.24 s", 'role="img"'):
+    for shown in ("A &lt;b&gt;developer&lt;/b&gt;", "100 % went to Bedrock", "$1.25", "1.24 s", 'role="img"'):
         assert shown in page
 
 
@@ -394,7 +394,7 @@ def test_what_polls_gets_its_block_alone(owner: Browser) -> None:
 
     block = owner.get("/admin?range=7d").text
 
-    assert ("<html" in block, "Bedrock this month" in block) == (False, True)
+    assert ("<html" in block, "this month, $0.00 last" in block) == (False, True)
 
 
 def test_with_the_database_away_the_page_says_so_and_what_this_worker_knows(make_app: MakeApp, tmp_path: Path) -> None:

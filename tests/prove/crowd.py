@@ -39,12 +39,14 @@ _STATEMENTS = (
     """INSERT INTO requests
     SELECT 'req_' || lpad(n::text, 26, '0'), started, 'usr_' || usr, 'key_' || lpad((usr * 10 + s % 3)::text, 6, '0'),
       CASE WHEN n % 4 = 3 THEN 'count_tokens' ELSE 'messages' END, 'session-' || lpad(s::text, 8, '0'),
-      CASE WHEN n % 5 = 0 THEN 'agent-' || n % 3 ELSE '' END, '', provider, CASE WHEN on_bedrock THEN 'plan_exhausted' ELSE '' END,
+      CASE WHEN n % 5 = 0 THEN 'agent-' || n % 3 ELSE '' END, '', provider,
+      CASE WHEN on_bedrock THEN 'plan_exhausted' ELSE '' END,
       CASE WHEN on_bedrock THEN 'plan:plan_exhausted; bedrock:200' ELSE 'plan:200' END, model,
       CASE WHEN on_bedrock THEN 'us.anthropic.' || model ELSE model END, '', true, CASE WHEN n % 97 = 0 THEN 529 ELSE 200 END, '',
       n % 5000, n % 700, n % 900, 0, n % 50000, CASE WHEN on_bedrock THEN n % 90000 ELSE 0 END, n % 90000,
       300.0 + n % 1700, 4200.25, 0.8 + (n % 40) / 10.0, 'exact'
-    FROM (SELECT *, s * 7919 % {users} AS usr, s % 10 < 3 AS on_bedrock, CASE WHEN s % 10 < 3 THEN 'bedrock' ELSE 'plan' END AS provider,
+    FROM (SELECT *, s * 7919 % {users} AS usr, s % 10 < 3 AS on_bedrock,
+        CASE WHEN s % 10 < 3 THEN 'bedrock' ELSE 'plan' END AS provider,
         (ARRAY['claude-opus-5-5', 'claude-sonnet-5-5', 'claude-haiku-5-5'])[1 + s % 3] AS model
       FROM (SELECT n, n % 20 + 20 * (n / 1000) AS s, now() - interval '{days} days' * ({records} - n) / {records} AS started
         FROM generate_series(0, {records} - 1) n) numbered) sessions""",
@@ -59,8 +61,8 @@ _STATEMENTS = (
     """INSERT INTO plan_windows SELECT 'key_' || lpad(n::text, 6, '0'), w, 'allowed', '', false,
       CASE WHEN w <> '' THEN (n % 113) / 112.0 END, now() + interval '3 hours', now() - n * interval '1 minute'
     FROM generate_series(0, {keys} - 1) n, unnest(ARRAY['', '5h', '7d']) w""",
-    """INSERT INTO circuits (name, access_key_id, bedrock_key_id, provider, family, state, fault, credential, generation, opened_at,
-      until, backoff_s, revision, worker, updated_at)
+    """INSERT INTO circuits (name, access_key_id, bedrock_key_id, provider, family, state, fault, credential, generation,
+      opened_at, until, backoff_s, revision, worker, updated_at)
     SELECT 'plan/' || n, 'key_' || lpad(n::text, 6, '0'), '', 'plan', 'sonnet', 'open', 'plan_exhausted', '', 1, now(),
       now() + interval '1 hour', 1, 1, 'wrk_1', now() FROM generate_series(0, 199) n""",
     """INSERT INTO audit SELECT 'aud_' || lpad(n::text, 8, '0'), now() - n * interval '1 minute', 'adm_1', 'eve', 'session',

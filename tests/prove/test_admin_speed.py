@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import Engine, event
 
 from admin_app import (
     access_key_operations,
@@ -43,6 +41,7 @@ from core.local_files import LocalSecrets
 from core.log import AccessLog, LineWriter
 from core.settings import Settings
 from tests.admin_app.browser import Browser
+from tests.admin_app.counting import counted
 from tests.admin_app.operating import Probe, an_actor, tools_for
 from tests.prove import crowd
 
@@ -184,19 +183,6 @@ def measure(name: str, work: Callable[[], int]) -> Measured:
         size = work()
     took = sorted(_timed(work) for _ in range(ROUNDS))
     return Measured(name, len(statements), took[ROUNDS // 2], took[int(ROUNDS * 0.95) - 1], size)
-
-
-@contextmanager
-def counted() -> Iterator[list[str]]:
-    """Every statement that any engine sends meanwhile."""
-    statements: list[str] = []
-
-    def note(*said: Any) -> None:
-        statements.append(said[2])
-
-    event.listen(Engine, "before_cursor_execute", note)
-    yield statements
-    event.remove(Engine, "before_cursor_execute", note)
 
 
 def _timed(work: Callable[[], int]) -> float:
