@@ -71,7 +71,7 @@ def range_of(
         return _begin(name, zone, now).astimezone(UTC), now.astimezone(UTC) + _MOMENT
     if since is None:
         raise BadFields({"since": "say from when"})
-    first, last = since.astimezone(UTC), min(until or now, now + _DAY).astimezone(UTC)
+    first, last = since.astimezone(UTC), min(until or now + _MOMENT, now + _DAY).astimezone(UTC)
     if first >= last:
         raise BadFields({"since": "must be before the end, and not to come"})
     return first, last
