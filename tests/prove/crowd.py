@@ -6,6 +6,9 @@ proof beside it. Up to now, so that pages show it as it is.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import psycopg2
 
 USERS, KEYS, RECORDS, DAYS = 1000, 10_000, 1_000_000, 30
@@ -20,6 +23,16 @@ def load(url: str, records: int = RECORDS) -> None:
     connection.autocommit = True
     connection.cursor().execute("VACUUM ANALYZE")
     connection.close()
+
+
+def cpu_s(url: str) -> float:
+    """What the processes of this database's connections have worked so far; without helpers that have ended."""
+    connection = psycopg2.connect(url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for (pid,) in cursor.fetchall()]
+    connection.close()
+    return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
 
 
 _STATEMENTS = (
