@@ -167,7 +167,10 @@ def _name(group: str, identity: str, names: Mapping[str, str]) -> str:
         return "others"
     if group in ("user", "key"):
         return names.get(identity, identity)
-    return _PROVIDERS.get(identity, identity) if group == "provider" else identity
+    if group == "provider":
+        return _PROVIDERS.get(identity, identity)
+    place, _, model = identity.rpartition("anthropic.")
+    return f"{model}, Bedrock" if place or identity.startswith("anthropic.") else model
 
 
 def figures_of(sums: Mapping[str, int]) -> Figures:

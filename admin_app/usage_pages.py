@@ -5,8 +5,10 @@ Knows HTTP. Invariant: page and file understand the same address; times without 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import falcon
@@ -21,6 +23,10 @@ from admin_app.usage_view import WORDS, all_tokens, buckets_of, chart_of, headin
 
 HOME = "/admin/usage"
 _FIELDS = ("range", "since", "until", "bucket", "group", "measure", "user", "access_key_id", "provider", "zone")
+_FIELD_WORDS = MappingProxyType(
+    {"since": "From", "until": "Before", "bucket": "By the", "zone": "Time zone", "access_key_id": "Key"}
+)
+_NOTHING: Mapping[str, Any] = MappingProxyType({"usage": None, "chart": None, "buckets": ()})
 _ZONES = (
     "UTC",
     "America/Los_Angeles",
@@ -53,25 +59,18 @@ class UsagePage:
         work = self._front.enter(req, resp)
         query = query_of(req, *_FIELDS)
         budgets = work.tools.settings.budget_timezone
-        asked, usage, problems = does.AskUsage(zone=budgets), None, dict[str, str]()
-        values: dict[str, Any] = {"chart": None, "buckets": []}
+        asked, values, problems = does.AskUsage(zone=budgets), _NOTHING, dict[str, str]()
         try:
             asked = _asked(query, budgets)
-            usage = perform(does.GET, work, asked)
-            when = does.cut_of(asked, budgets, work.now)
-            values = {"chart": chart_of(usage, asked.measure, when.label), "buckets": buckets_of(usage, when.label)}
+            values = _report(work, asked)
         except BadFields as bad:
-            problems, resp.status = bad.problems, falcon.HTTP_422
+            problems = bad.problems  # with status 200: HTMX shows no other
         zones = sorted({*_ZONES, budgets, asked.zone or budgets})
         lists = {"ranges": list(RANGES.items()), "bucket_names": BUCKETS, "zones": zones, "measures": list(WORDS.items())}
-        shown = Texts(
-            {"range": asked.range, "group": asked.group, "measure": asked.measure, "zone": asked.zone or budgets, **query}
-        )
+        given = {"range": asked.range, "group": asked.group, "measure": asked.measure, "zone": asked.zone or budgets}
+        form = {"query": query, "shown": Texts({**given, **query}), "fields": _FIELD_WORDS, "problems": problems}
         words = {"said": partial(said, measure=asked.measure), "all_tokens": all_tokens}
-        self._front.show(
-            req, resp, "usage/list.html", nav="usage", usage=usage, query=query, shown=shown, problems=problems,
-            **values, **lists, **words,
-        )  # fmt: skip
+        self._front.show(req, resp, "usage/list.html", nav="usage", **values, **lists, **form, **words)
 
 
 class UsageFile:
@@ -86,6 +85,15 @@ class UsageFile:
         resp.content_type = "text/csv; charset=utf-8"
         resp.set_header("content-disposition", f'attachment; filename="usage-{work.now:%Y-%m-%d}.csv"')
         resp.text = as_csv(rows_of(usage), heading_of(usage)) + "\r\n"
+
+
+def _report(work: Work, asked: does.AskUsage) -> Mapping[str, Any]:
+    """Raises BadFields."""
+    if asked.range == "custom" and asked.since is None:
+        return _NOTHING
+    usage = perform(does.GET, work, asked)
+    label = does.cut_of(asked, work.tools.settings.budget_timezone, work.now).label
+    return {"usage": usage, "chart": chart_of(usage, asked.measure, label), "buckets": buckets_of(usage, label)}
 
 
 def _for_file(work: Work, query: Texts) -> does.UsageShown:

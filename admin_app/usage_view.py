@@ -12,7 +12,7 @@ from typing import Any
 
 from admin_app.bars import TONES, Bars, Layer, stacked_bars
 from admin_app.exports import Row
-from admin_app.pages import compact, short_model
+from admin_app.pages import compact
 from admin_app.usage_operations import Figures, UsageShown
 from core.types import ProviderName
 from core.usage_series import OTHERS
@@ -44,7 +44,7 @@ WORDS = MappingProxyType(
 def chart_of(usage: UsageShown, measure: str, label: Callable[[datetime], str]) -> Bars | None:
     """None where there is nothing to draw."""
     layers = [
-        Layer(short_model(each.name) or "nobody", _tone(each.id, place), [value_of(point, measure) for point in each.figures])
+        Layer(each.name or "unknown", _tone(each.id, place), [value_of(point, measure) for point in each.figures])
         for place, each in enumerate(usage.series)
     ]
     if not any(any(layer.values) for layer in layers):

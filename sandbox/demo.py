@@ -123,7 +123,7 @@ class Demo:
         Thread(target=self._others_join, daemon=True).start()
         dice = random.Random(1)
         while True:
-            time.sleep(15)
+            time.sleep(45)
             fault, arguments = dice.choice(BAD_MOMENTS)
             self._anthropic.fault(fault, times=3, **arguments)
             say(f"   {time.strftime('%H:%M:%S')} the plan has a bad moment: {fault}")
