@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindparam, case, func, literal, or_, select, union_all
 
 from core.circuit_rows import OPEN
+from core.columns import UtcTime
 from core.models import access_keys, bedrock_keys, circuits, requests, users
 from core.spend_models import plan_windows, spend_monthly
 from core.types import KeyHealth, UserStatus
@@ -24,6 +25,7 @@ FULL = 0.8
 _WINDOWS = ("5h", "7d")
 _PLAN_FRESH = timedelta(days=7)
 _WARN_PERCENT = 80
+_NOW, _SOON, _MONTH = bindparam("now", type_=UtcTime), bindparam("soon", type_=UtcTime), bindparam("month", type_=String)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +144,7 @@ def plan_uses(connection: Connection, now: datetime) -> PlanUses:
 
 def attention(connection: Connection, now: datetime, month: str) -> tuple[Attention, ...]:
     """At most TOP of each kind, the most urgent first."""
-    kinds = (_circuits(now), _unhealthy(), _ending_bedrock(now), _ending_keys(now), _user_budgets(month), _key_budgets(month))
-    rows = connection.execute(union_all(*(select(each.subquery()) for each in kinds)))
+    rows = connection.execute(_ATTENTION, {"now": now, "soon": now + NOTICE, "month": month})
     return tuple(Attention(row[0], row[1], row[2], row[3], row[4], row[5], int(row[6]), int(row[7])) for row in rows)
 
 
@@ -154,7 +155,7 @@ def _told(kind: str, columns: tuple[Any, ...], percent: ColumnElement[Any] | Non
     return select(literal(kind).label("kind"), *named, amount.label("percent"), func.count().over().label("total"))
 
 
-def _circuits(now: datetime) -> Select[Any]:
+def _circuits() -> Select[Any]:
     table = circuits.c
     owner = func.coalesce(access_keys.c.user_id, bedrock_keys.c.user_id)
     source = (
@@ -163,7 +164,7 @@ def _circuits(now: datetime) -> Select[Any]:
         .outerjoin(users, users.c.id == owner)
     )
     columns = (table.name, func.coalesce(owner, ""), func.coalesce(users.c.name, ""), table.fault, table.until)
-    query = _told("circuit", columns).select_from(source).where(table.state == OPEN, table.until > now)
+    query = _told("circuit", columns).select_from(source).where(table.state == OPEN, table.until > _NOW)
     return query.order_by(table.opened_at, table.name).limit(TOP)
 
 
@@ -179,24 +180,24 @@ def _unhealthy() -> Select[Any]:
     return query.where(table.health == KeyHealth.UNHEALTHY).order_by(table.id).limit(TOP)
 
 
-def _ending_bedrock(now: datetime) -> Select[Any]:
+def _ending_bedrock() -> Select[Any]:
     table = bedrock_keys.c
-    query = _bedrock("bedrock_expiry", table.region, table.expires_at).where(table.expires_at <= now + NOTICE)
+    query = _bedrock("bedrock_expiry", table.region, table.expires_at).where(table.expires_at <= _SOON)
     return query.order_by(table.expires_at).limit(TOP)
 
 
-def _ending_keys(now: datetime) -> Select[Any]:
+def _ending_keys() -> Select[Any]:
     table = access_keys.c
     columns = (table.id, table.user_id, users.c.name, table.prefix, table.expires_at)
     query = _told("key_expiry", columns).join(users, users.c.id == table.user_id)
-    is_ending = and_(table.expires_at > now, table.expires_at <= now + NOTICE, table.revoked_at.is_(None))
+    is_ending = and_(table.expires_at > _NOW, table.expires_at <= _SOON, table.revoked_at.is_(None))
     return query.where(is_ending, users.c.status == UserStatus.ACTIVE).order_by(table.expires_at).limit(TOP)
 
 
-def _user_budgets(month: str) -> Select[Any]:
+def _user_budgets() -> Select[Any]:
     spent = (
         select(spend_monthly.c.user_id, func.sum(spend_monthly.c.cost_micros).label("micros"))
-        .where(spend_monthly.c.month == month)
+        .where(spend_monthly.c.month == _MONTH)
         .group_by(spend_monthly.c.user_id)
         .subquery()
     )
@@ -207,7 +208,7 @@ def _user_budgets(month: str) -> Select[Any]:
     return query.where(table.status != UserStatus.DELETED).order_by(percent.desc(), table.id).limit(TOP)
 
 
-def _key_budgets(month: str) -> Select[Any]:
+def _key_budgets() -> Select[Any]:
     table, spent = access_keys.c, spend_monthly.c
     budget = table.monthly_budget_micros
     percent = _percent(spent.cost_micros, budget)
@@ -215,7 +216,7 @@ def _key_budgets(month: str) -> Select[Any]:
     query = _told("key_budget", columns, percent).select_from(
         access_keys.join(users, users.c.id == table.user_id).join(spend_monthly, spent.access_key_id == table.id)
     )
-    is_used = and_(spent.month == month, _is_used(spent.cost_micros, budget), table.revoked_at.is_(None))
+    is_used = and_(spent.month == _MONTH, _is_used(spent.cost_micros, budget), table.revoked_at.is_(None))
     return query.where(is_used).order_by(percent.desc(), table.id).limit(TOP)
 
 
@@ -226,3 +227,8 @@ def _percent(spent: ColumnElement[Any], budget: ColumnElement[Any]) -> ColumnEle
 def _is_used(spent: ColumnElement[Any], budget: ColumnElement[Any]) -> ColumnElement[bool]:
     """Of a budget of nothing, all is used, as core.budget has it."""
     return and_(budget.is_not(None), or_(spent * 100 >= budget * _WARN_PERCENT, budget <= 0))
+
+
+# Put together once: that alone takes longer than the question.
+_KINDS = (_circuits, _unhealthy, _ending_bedrock, _ending_keys, _user_budgets, _key_budgets)
+_ATTENTION = union_all(*(select(kind().subquery()) for kind in _KINDS))
