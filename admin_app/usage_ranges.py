@@ -36,7 +36,7 @@ _LONGEST = MappingProxyType(
 BUCKETS = tuple(_LONGEST)
 _FITTING = ((3 * _HOUR, "minute"), (3 * _DAY, "hour"), (100 * _DAY, "day"), (500 * _DAY, "week"))
 _LABELS = MappingProxyType(
-    {"minute": "%H:%M", "hour": "%a %d, %H:%M", "day": "%a %d %b", "week": "week of %d %b", "month": "%B %Y"}
+    {"minute": "%H:%M", "hour": "%d %b %H:%M", "day": "%a %d %b", "week": "week of %d %b", "month": "%B %Y"}
 )
 
 
@@ -52,7 +52,8 @@ class Cut:
 
     def label(self, begin: datetime) -> str:
         """A bucket's name, in the reader's time."""
-        return begin.astimezone(self.zone).strftime(_LABELS[self.bucket])
+        is_short = self.bucket == "hour" and self.until - self.since < 6 * _DAY
+        return begin.astimezone(self.zone).strftime("%a %H:%M" if is_short else _LABELS[self.bucket])
 
 
 def zone_of(name: str) -> ZoneInfo:

@@ -34,7 +34,7 @@ class Member:
 
 STARS = (
     Member("ada", "platform", 4, 0.18, 64, budget="60", keys=("laptop", "build server")),
-    Member("grace", "compilers", 3, 0.3, 97, budget="40"),
+    Member("grace", "compilers", 3, 0.3, 97, budget="15"),
     Member("linus", "kernel", 5, 0.1, 83, keys=("laptop", "workstation")),
 )
 OTHERS = (
@@ -42,7 +42,7 @@ OTHERS = (
     Member("dennis", "kernel", 2.5, 0.22, 91, key_ends=6),
     Member("edsger", "research", 1, 0.02, 12, strategy="plan_only", bedrock=""),
     Member("frances", "compilers", 1.5, 0.12, 58, bedrock_ends=9),
-    Member("hedy", "research", 1, 0, 0, strategy="bedrock_only", budget="30", keys=("pipeline",)),
+    Member("hedy", "research", 1, 0, 0, strategy="bedrock_only", budget="12", keys=("pipeline",)),
     Member("margaret", "platform", 2, 0.15, 88, budget="15"),
     Member("radia", "network", 1.5, 0.05, 33, bedrock="bedrock-sandbox-expired"),
 )

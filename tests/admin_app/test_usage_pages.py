@@ -94,7 +94,7 @@ def test_times_are_those_of_the_zone_that_was_chosen(browser: Browser, office: O
     used_by(office, "ada")
     before = NOW + timedelta(hours=2)  # Berlin is two hours ahead of UTC in May
     page = browser.get(f"/admin/usage?range=custom&since={before:%Y-%m-%dT%H:%M}&bucket=hour&zone=Europe/Berlin").text
-    assert "Fri 01, 14:00" in page
+    assert "Fri 14:00" in page
 
 
 def test_htmx_gets_the_list_alone(browser: Browser, office: Office) -> None:
