@@ -92,7 +92,7 @@ _MODULES = (
     usage_operations,
     user_operations,
 )
-_IDS = {"user_id": _USER, "access_key_id": _KEY, "bedrock_key_id": _BEDROCK_KEY, "request_id": _REQUEST}
+_IDS = {"user_id": _USER, "key_id": _KEY, "access_key_id": _KEY, "bedrock_key_id": _BEDROCK_KEY, "request_id": _REQUEST}
 QUESTIONS = [offer for module in _MODULES for offer in module.OFFERS if offer.method == "GET"]
 
 

@@ -41,7 +41,11 @@ def url(postgres_server: Any) -> Iterator[str]:
 
 
 def test_readers_of_reports_hold_no_developer_up(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = {"PROXY_DATABASE_URL": url, "PROXY_ADMIN_PASSWORD_HASH": hash_password(PASSWORD, rounds=4)}
+    settings = {
+        "PROXY_DATABASE_URL": url,
+        "PROXY_MAX_USERS": "2000",
+        "PROXY_ADMIN_PASSWORD_HASH": hash_password(PASSWORD, rounds=4),
+    }
     quiet, busy, pages = list[float](), list[float](), [0]
     with Sandbox("anthropic") as plan, Product(tmp_path, {**settings, "PROXY_PLAN_URL": plan.url}) as product:
         ask = asking(product.base_url(product.add_developer("dev", bedrock_secret="")), product.start)
