@@ -82,6 +82,8 @@ class Demo:
         self._product.start()
         say(f"\n  Admin:      {self._product.url}/admin   (user name admin, password {PASSWORD})")
         say(f"  Developer:  export ANTHROPIC_BASE_URL={self._product.base_url(self._keys['ada'])}\n")
+        if not once:
+            Thread(target=self._others_join, daemon=True).start()
         try:
             told = self._story()
             if not once:
@@ -120,7 +122,6 @@ class Demo:
         say("\n-- Live traffic goes on, with a fault now and then. Ctrl-C ends it.")
         for each in STARS:
             Thread(target=self._work, args=(each,), daemon=True).start()
-        Thread(target=self._others_join, daemon=True).start()
         dice = random.Random(1)
         while True:
             time.sleep(45)
@@ -132,7 +133,7 @@ class Demo:
         """The rest of the team, while everything runs; they work at their leisure."""
         self._keys |= set_up(self._product, OTHERS)
         for each in OTHERS:
-            Thread(target=self._work, args=(each, 10.0), daemon=True).start()
+            Thread(target=self._work, args=(each, 5.0), daemon=True).start()
 
     def _work(self, member: Member, leisure: float = 1.0) -> None:
         dice = random.Random(member.name)

@@ -32,12 +32,10 @@ class Member:
     bedrock_ends: int = 0
 
 
-STARS = (
-    Member("ada", "platform", 4, 0.18, 64, budget="60", keys=("laptop", "build server")),
+STARS = (Member("ada", "platform", 4, 0.18, 64, budget="60", keys=("laptop", "build server")),)
+OTHERS = (
     Member("grace", "compilers", 3, 0.3, 97, budget="15"),
     Member("linus", "kernel", 5, 0.1, 83, keys=("laptop", "workstation")),
-)
-OTHERS = (
     Member("barbara", "platform", 2, 0.08, 41, budget="25"),
     Member("dennis", "kernel", 2.5, 0.22, 91, key_ends=6),
     Member("edsger", "research", 1, 0.02, 12, strategy="plan_only", bedrock=""),
