@@ -16,10 +16,12 @@ from admin_app import (
     bedrock_key_operations,
     circuit_operations,
     claim_operations,
+    dashboard_operations,
     model_operations,
     price_operations,
     request_operations,
     system_operations,
+    usage_operations,
     user_operations,
 )
 from admin_app.bearers import Bearers
@@ -32,6 +34,8 @@ OFFERS = (
     *access_key_operations.OFFERS,
     *bedrock_key_operations.OFFERS,
     *claim_operations.OFFERS,
+    *dashboard_operations.OFFERS,
+    *usage_operations.OFFERS,
     *request_operations.OFFERS,
     *circuit_operations.OFFERS,
     *price_operations.OFFERS,

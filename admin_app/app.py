@@ -21,12 +21,14 @@ from admin_app import (
     bedrock_key_pages,
     circuit_pages,
     csv_pages,
+    dashboard_pages,
     key_pages,
     link_pages,
     model_pages,
     price_pages,
     request_pages,
     system_pages,
+    usage_pages,
     user_pages,
 )
 from admin_app.account import account_routes
@@ -43,7 +45,6 @@ from admin_app.doorkeeper import HOME, Doorkeeper
 from admin_app.front import Front
 from admin_app.gate import CLAIMS, Gate
 from admin_app.operation import BadFields, NotAllowed, NotConfirmed, Tools
-from admin_app.overview import Facts, OverviewPage
 from admin_app.owner import Owner
 from admin_app.password_queue import PasswordQueue
 from admin_app.session import Sessions
@@ -66,7 +67,9 @@ log = logging.getLogger(__name__)
 
 # Each has `routes(front)`: path -> resource.
 _NOUNS = (
+    dashboard_pages,
     user_pages,
+    usage_pages,
     key_pages,
     bedrock_key_pages,
     link_pages,
@@ -111,17 +114,15 @@ class AdminApp:
         self.owner = Owner(settings.admin_username, secrets.admin_password_hash, database, self._now)
         self._queue = PasswordQueue()
         doorkeeper = self.doorkeeper = self._doorkeeper(settings, secrets)
-        facts = Facts(f"{settings.environment}, {settings.base_url}", around.this_worker, self._now, around.clock)
-        issuing = Issuing(secrets.server_secret, Limits.of(settings), settings.base_url, facts.now)
+        issuing = Issuing(secrets.server_secret, Limits.of(settings), settings.base_url, self._now)
         known = (around.known_models, around.this_worker, around.known_regions)
         tools = Tools(settings, secrets.server_secret, around.vault, around.probe, *known)
-        front = Front(doorkeeper, self._pages, database, tools, facts.now)
+        front = Front(doorkeeper, self._pages, database, tools, self._now)
         note = SignInNotes(database, self._now)
         bearers = around.bearers or AdminBearers(doorkeeper.admission, doorkeeper.credentials, note)
         offers = all_offers(bearers)
         routes = {
             **{path: page for noun in _NOUNS for path, page in noun.routes(front).items()},
-            HOME: OverviewPage(front, database, facts),
             f"{HOME}/login": SignIn(doorkeeper, note),
             f"{HOME}/logout": SignOut(doorkeeper, note),
             f"{HOME}/confirm": Confirm(doorkeeper, self._pages, note),
@@ -132,7 +133,7 @@ class AdminApp:
         }
         gate = Gate(settings, around.new_request_id)
         self._falcon = self._serving(routes, gate)
-        self._api = ApiApp(Api(database, tools, bearers, facts.now), offers, gate)
+        self._api = ApiApp(Api(database, tools, bearers, self._now), offers, gate)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         began, answered = self._around.clock(), dict[str, str]()

@@ -11,6 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -249,10 +250,15 @@ def _sqlite_engine(url: URL) -> Engine:
 
 
 def _make_private_file(path: Path) -> None:
-    """SQLite would make it readable for everyone."""
+    """SQLite would make it readable for everyone.
+
+    One that is there already is not opened: closing it again would drop the locks that this process's other connections hold on
+    it (POSIX), and the next process to end would take their log away.
+    """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except OSError as error:
         away = sqlite3.OperationalError(f"{path} cannot be opened ({error.strerror})")
         away.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN

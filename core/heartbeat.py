@@ -1,4 +1,4 @@
-"""Workers tell the database that they live and how they are, so that whoever asks any of them sees all (the overview page).
+"""Workers tell the database that they live and how they are, so that whoever asks any of them sees all (the dashboard).
 
 Knows rows, not what a worker does: its load is asked of a function. Invariants: a beat never fails a request and never
 raises; who ended in good order leaves no row, who was killed leaves one that goes silent and is swept away by the others.

@@ -49,7 +49,7 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        numbers = (count, compact, money, dollars, small_dollars, rate, share_of, duration)
+        numbers = (count, compact, money, dollars, small_dollars, rate, share_of, percent_of, duration, fine_duration)
         times = (day_and_time, time_of_day, machine_time, ago, ahead)
         filters = (*numbers, *times, short_model, words, with_query)
         environment.filters |= {each.__name__: each for each in filters}
@@ -124,11 +124,24 @@ def share_of(part: Decimal, whole: Decimal) -> int:
     return 100 if whole <= 0 else int(part * 100 / whole)
 
 
+def percent_of(part: int, whole: int) -> str:
+    """12 %, and below ten with a decimal; empty of nothing."""
+    if whole <= 0:
+        return ""
+    percent = part * 100 / whole
+    return f"{percent:.0f} %" if percent >= 9.95 or percent == 0 else f"{max(percent, 0.1):.1f} %"
+
+
 def duration(ms: float) -> str:
     """85 ms, 1.24 s, 3.5 min"""
     if ms < 999.5:
         return f"{ms:.0f} ms"
     return f"{ms / 1000:.2f} s" if ms < 60_000 else f"{ms / 60_000:.1f} min"
+
+
+def fine_duration(ms: float) -> str:
+    """As `duration`, with a decimal below ten milliseconds: 1.4 ms"""
+    return f"{ms:.1f} ms" if ms < 9.95 else duration(ms)
 
 
 def day_and_time(moment: datetime | None) -> str:

@@ -6,12 +6,14 @@ Invariant: an answer carries one family of headers, never both.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from sandbox.script import Headers
 
 UNIFIED = "anthropic-ratelimit-unified-"
 OAUTH_PREFIX = "sk-ant-oat"
+_USED = re.compile(r"-used-(\d{1,3})$")  # a token that says how full its plan is to be
 WINDOWS = {"five_hour": "5h", "seven_day": "7d"}
 
 
@@ -22,14 +24,17 @@ def is_plan(credential: str) -> bool:
 
 def allowed(credential: str, now: float) -> Headers:
     """What a served request carries."""
-    return plan_headers(now) if is_plan(credential) else key_headers(now)
+    if not is_plan(credential):
+        return key_headers(now)
+    used = _USED.search(credential)
+    return plan_headers(now, f"{int(used[1]) / 100:.2f}") if used else plan_headers(now)
 
 
-def plan_headers(now: float) -> Headers:
+def plan_headers(now: float, used: str = "0.31") -> Headers:
     hour, week = str(int(now) + 9000), str(int(now) + 300_000)
     return _unified(
         ("status", "allowed"), ("reset", hour), ("representative-claim", "five_hour"), ("fallback-percentage", "0.5"),
-        ("5h-status", "allowed"), ("5h-reset", hour), ("5h-utilization", "0.31"),
+        ("5h-status", "allowed"), ("5h-reset", hour), ("5h-utilization", used),
         ("7d-status", "allowed"), ("7d-reset", week), ("7d-utilization", "0.12"),
         ("overage-status", "rejected"), ("overage-disabled-reason", "org_level_disabled"),
     )  # fmt: skip

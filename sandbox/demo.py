@@ -22,12 +22,12 @@ from typing import Any
 import bcrypt
 
 from sandbox.client import Sandbox
+from sandbox.demo_team import OTHERS, STARS, Member, set_up
 from sandbox.product import Product, free_port, temporary_product
 
 PORT = 8080
 PASSWORD = "demo"
 RESET_S = 12
-DEVELOPERS = ("ada", "grace", "linus")
 MODELS = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5")
 BAD_MOMENTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("overloaded", {}),
@@ -37,7 +37,6 @@ BAD_MOMENTS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 HEADERS = {
     "content-type": "application/json",
-    "authorization": "Bearer sk-ant-oat01-demo",
     "anthropic-version": "2023-06-01",
     "anthropic-beta": "oauth-2025-04-20",
 }
@@ -78,11 +77,13 @@ class Demo:
         self._keys: dict[str, str] = {}
 
     def run(self, *, once: bool) -> int:
-        say("Setting up three developers, each with an access key and a Bedrock key ...")
-        self._keys = {name: self._product.add_developer(name) for name in DEVELOPERS}
+        say("Setting up developers with access keys, Bedrock keys and a month behind them ...")
+        self._keys = set_up(self._product, STARS)
         self._product.start()
         say(f"\n  Admin:      {self._product.url}/admin   (user name admin, password {PASSWORD})")
         say(f"  Developer:  export ANTHROPIC_BASE_URL={self._product.base_url(self._keys['ada'])}\n")
+        if not once:
+            Thread(target=self._others_join, daemon=True).start()
         try:
             told = self._story()
             if not once:
@@ -119,25 +120,33 @@ class Demo:
 
     def _live_traffic(self) -> None:
         say("\n-- Live traffic goes on, with a fault now and then. Ctrl-C ends it.")
-        for name in DEVELOPERS:
-            Thread(target=self._work, args=(name,), daemon=True).start()
+        for each in STARS:
+            Thread(target=self._work, args=(each,), daemon=True).start()
         dice = random.Random(1)
         while True:
-            time.sleep(15)
+            time.sleep(45)
             fault, arguments = dice.choice(BAD_MOMENTS)
             self._anthropic.fault(fault, times=3, **arguments)
             say(f"   {time.strftime('%H:%M:%S')} the plan has a bad moment: {fault}")
 
-    def _work(self, name: str) -> None:
-        dice = random.Random(name)
-        while True:
-            self._ask(name, dice.choice(MODELS))
-            time.sleep(dice.uniform(0.5, 3))
+    def _others_join(self) -> None:
+        """The rest of the team, while everything runs; they work at their leisure."""
+        self._keys |= set_up(self._product, OTHERS)
+        for each in OTHERS:
+            Thread(target=self._work, args=(each, 5.0), daemon=True).start()
 
-    def _ask(self, name: str, model: str = MODELS[1]) -> Answered:
+    def _work(self, member: Member, leisure: float = 1.0) -> None:
+        dice = random.Random(member.name)
+        while True:
+            self._ask(member.name, dice.choice(MODELS), member.used)
+            time.sleep(dice.uniform(0.5, 3) * leisure)
+
+    def _ask(self, name: str, model: str = MODELS[1], used: int = 31) -> Answered:
         body = {"model": model, "max_tokens": 200, "stream": True, "messages": [{"role": "user", "content": "hello"}]}
         url = f"{self._product.base_url(self._keys[name])}/v1/messages?beta=true"
-        request = urllib.request.Request(url, json.dumps(body).encode(), HEADERS)
+        request = urllib.request.Request(
+            url, json.dumps(body).encode(), {**HEADERS, "authorization": f"Bearer sk-ant-oat01-demo-used-{used}"}
+        )
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return _answered(answer.status, answer.headers, answer.read())

@@ -35,6 +35,11 @@
     if (said) said.textContent = `Did not work (${event.detail.xhr.status}). Try again`;
   });
 
+  /* Nobody looks at a hidden tab: what polls pauses. A poll is the only request without an event behind it. */
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (document.hidden && !event.detail.requestConfig.triggeringEvent) event.preventDefault();
+  });
+
   document.addEventListener("htmx:afterSwap", (event) => refine(event.detail.target));
   document.documentElement.classList.add("scripted");
   refine(document);

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -154,3 +156,21 @@ def test_a_waiting_sqlite_writer_does_not_freeze_the_hub(sqlite_template: Path, 
 
     assert in_patched_process(WAITING_WRITER, str(path)) == "True 1\nraised"
     assert sqlite3.connect(path).execute("SELECT grants FROM revisions").fetchall() == [(9,)]
+
+
+def test_another_process_that_ends_leaves_the_log_of_two_databases_in_this_one_alone(
+    sqlite_template: Path, tmp_path: Path
+) -> None:
+    """Closing any other descriptor of the file would drop this process's locks, and the last one out removes the log."""
+    path = tmp_path / "shared.sqlite"
+    path.write_bytes(sqlite_template.read_bytes())
+    first, second = (open_database(Settings(database_url=f"sqlite:///{path}"), pool_size=1) for _ in range(2))
+    first.run(lambda connection: connection.execute(text("UPDATE revisions SET grants = 7")))
+    second.read(lambda connection: connection.execute(text("SELECT 1")).all())
+    visit = f"import sqlite3; c = sqlite3.connect({str(path)!r}); c.execute('SELECT grants FROM revisions').fetchall(); c.close()"
+
+    subprocess.run([sys.executable, "-c", visit], check=True)
+
+    assert Path(f"{path}-wal").exists()
+    first.close()
+    second.close()

@@ -94,12 +94,12 @@ def test_a_request_that_fell_back_is_on_the_page_with_what_it_cost(stack: Any, o
     stack.anthropic.fault("overloaded")
     request_id = ask(developer.base_url, stream)
 
-    assert eventually(lambda: row_of(owner.get(), request_id) != "")
-    row = row_of(owner.get(), request_id)
+    assert eventually(lambda: row_of(owner.get("/admin/requests"), request_id) != "")
+    row = row_of(owner.get("/admin/requests"), request_id)
 
-    for shown in (developer.access_key[:9], "bedrock", "plan_overloaded", "claude-sonnet-5-5", ">200<", "$0.0"):
+    for shown in (developer.access_key[:9], "bedrock", "plan overloaded", "claude-sonnet-5-5", ">200<", "$0.0"):
         assert shown in row
-    assert developer.access_key[:12] not in owner.get().text
+    assert developer.access_key[:12] not in owner.get("/admin/requests").text
 
 
 def test_an_open_circuit_is_on_the_page_with_its_reason(stack: Any, owner: LiveBrowser) -> None:
@@ -108,10 +108,10 @@ def test_an_open_circuit_is_on_the_page_with_its_reason(stack: Any, owner: LiveB
     ask(developer.base_url, stream=True)
 
     def row() -> str:
-        return row_of(owner.get(), "every model")
+        return row_of(owner.get("/admin/circuits"), developer.access_key[:9])
 
     assert eventually(lambda: developer.access_key[:9] in row())
-    assert "plan_exhausted" in row()
+    assert "plan exhausted" in row()
     assert "in " in row()
 
 
@@ -119,7 +119,7 @@ def test_whoever_is_not_signed_in_sees_no_user_and_no_request(stack: Any, browse
     developer = stack.developer()
     request_id = ask(developer.base_url, stream=False)
 
-    seen = [browser.get(path).text for path in ("/admin", "/admin?page=1", "/admin/login")]
+    seen = [browser.get(path).text for path in ("/admin", "/admin?range=7d", "/admin/login")]
 
     assert not any(developer.access_key[:9] in page or request_id in page for page in seen)
 
@@ -223,7 +223,7 @@ def test_a_team_of_a_thousand_with_a_hundred_thousand_requests_is_shown_within_a
     took = []
     for number in range(1, 21):
         began = time.monotonic()
-        page = owner.get(f"/admin?page={number}")
+        page = owner.get("/admin?range=7d" if number % 2 else "/admin/usage?group=user")
         took.append(time.monotonic() - began)
         assert page.status == 200
 
@@ -249,11 +249,11 @@ def test_a_restart_keeps_the_owner_signed_in_and_leaves_no_worker_behind(stack: 
     left_behind = stack.database.read(list_workers)
     stack.product.start()
 
-    page = owner.get()
+    page = owner.get("/admin/system")
 
     assert left_behind == []
-    assert "<h1>Overview</h1>" in page.text
-    assert page.text.count("(this one)") == 1
+    assert "<h1>System</h1>" in page.text
+    assert page.text.count("answers you") == 1
     assert eventually(lambda: len(stack.database.read(list_workers)) == 1)
 
 

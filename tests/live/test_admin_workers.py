@@ -34,11 +34,11 @@ def test_a_session_is_good_in_every_worker_and_both_are_on_the_page(stack: Any) 
 
     def both_answered() -> bool:
         """Each page says which process made it."""
-        answered.add(browser.get().text.partition("(this one)")[0].rpartition(", ")[2].split()[0])
+        answered.add(browser.get("/admin/system").text.partition("answers you")[0].rpartition(", ")[2].split()[0])
         return answered == {str(pid) for pid in pids}
 
     assert len(pids) == 2
-    assert eventually(lambda: all(f", {pid}" in browser.get().text for pid in pids))
+    assert eventually(lambda: all(f", {pid}" in browser.get("/admin/system").text for pid in pids))
     assert eventually(both_answered)
 
 
@@ -52,5 +52,5 @@ def test_a_killed_worker_stays_in_sight_beside_its_successor(stack: Any) -> None
         return len(stack.product.worker_pids()) == 2 and killed not in stack.product.worker_pids()
 
     assert eventually(is_replaced)
-    assert eventually(lambda: all(f", {pid}" in browser.get().text for pid in stack.product.worker_pids()))
-    assert f", {killed}" in browser.get().text
+    assert eventually(lambda: all(f", {pid}" in browser.get("/admin/system").text for pid in stack.product.worker_pids()))
+    assert f", {killed}" in browser.get("/admin/system").text

@@ -10,23 +10,28 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select
 
+from core.dashboard import latency_of
 from core.db import Database, open_database, take_time
 from core.kept import request_records
 from core.ledger import write_batch
 from core.ledger_check import Verdict, compare
 from core.models import requests
-from core.reports import latest_requests, overview
+from core.request_search import RequestFilter, find_requests
 from core.retention import delete_batch, purge
 from core.session_report import Whose, latest_sessions, session_tree
 from core.settings import Settings
 from core.usage_report import GROUPS, usage_between
+from core.usage_series import Scope, groups_in, series_of
 from tests.prove import million
-from tests.prove.million import NOW, RECORDS, Took, best_of, lines_of, plans_of, timed
+from tests.prove.million import MODELS, NOW, RECORDS, Took, best_of, lines_of, plans_of, timed
 
 pytestmark = [pytest.mark.prove, pytest.mark.timeout(600)]
 
 MONTH = datetime(2026, 11, 1, tzinfo=UTC)
 MOST_GROWN_MB = 64.0
+WEEK = Scope(NOW - timedelta(days=7), NOW)
+HOURS = Scope(NOW - timedelta(hours=3), NOW, is_fine=True)
+MINUTES = [HOURS.since + timedelta(minutes=number) for number in range(180)]
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +68,10 @@ def of_one(connection: Connection, column: str, value: str) -> Any:
 
 
 QUESTIONS: dict[str, tuple[float, Callable[[Connection], Any]]] = {
-    "overview page (seven queries)": (0.5, lambda c: overview(c, NOW)),
-    "latest 50 requests": (0.1, latest_requests),
+    "latest 50 requests": (0.1, lambda c: find_requests(c, RequestFilter(), 50)),
+    "latency of the latest answers": (0.1, lambda c: latency_of(c, NOW - timedelta(days=7))),
+    "a week by user, the largest hundred": (1.0, lambda c: groups_in(c, WEEK, "user", "requests", 100)),
+    "three hours by the minute": (0.5, lambda c: series_of(c, HOURS, "model", MODELS, MINUTES)),
     "latest 50 requests of a user": (0.1, lambda c: of_one(c, "user_id", "usr_00042")),
     "latest 50 requests of a key": (0.1, lambda c: of_one(c, "access_key_id", "key_00042")),
     "latest sessions of a user": (0.2, lambda c: latest_sessions(c, Whose(user_id="usr_00042"))),

@@ -1,0 +1,205 @@
+"""With 1,000 users, 10,000 keys and a million requests: every page and every API question is quick, with few queries, and the
+proxy does not feel them.
+
+`pytest -m prove tests/prove/test_admin_speed.py -s` prints the tables of docs/performance.md. CROWD_RECORDS makes a smaller one.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from admin_app import (
+    access_key_operations,
+    audit_operations,
+    bedrock_key_operations,
+    circuit_operations,
+    dashboard_operations,
+    model_operations,
+    price_operations,
+    request_operations,
+    system_operations,
+    usage_operations,
+    user_operations,
+)
+from admin_app.app import AdminApp, Surroundings
+from admin_app.fields import from_texts
+from admin_app.operation import Offer, Work, perform
+from core.actor import Role
+from core.crypto import LocalVault, hash_password
+from core.db import Database, open_database
+from core.heartbeat import Load, Worker, WorkerSeen
+from core.local_files import LocalSecrets
+from core.log import AccessLog, LineWriter
+from core.settings import Settings
+from tests.admin_app.browser import Browser
+from tests.admin_app.counting import counted
+from tests.admin_app.operating import Probe, an_actor, tools_for
+from tests.prove import crowd
+
+pytestmark = [pytest.mark.prove, pytest.mark.timeout(900)]
+
+PASSWORD = "correct horse battery staple"
+ROUNDS = 20
+MOST_QUERIES = 8
+PAGE_MS, API_MS = 150.0, 50.0
+_USER, _KEY, _BEDROCK_KEY, _REQUEST = "usr_7", "key_000070", "bk_7", f"req_{1234:026d}"
+PAGES = (
+    "/admin",
+    "/admin?range=today",
+    "/admin?range=7d",
+    "/admin/usage",
+    "/admin/usage?range=30d&group=user",
+    "/admin/usage?range=30d&group=key&measure=cost",
+    "/admin/usage?range=3h&group=model",
+    "/admin/usage?range=24h&user=user 0007",
+    "/admin/users",
+    "/admin/users?search=99&sort=spend",
+    "/admin/users/new",
+    f"/admin/users/{_USER}",
+    "/admin/keys",
+    "/admin/keys?sort=last_seen",
+    f"/admin/keys/{_KEY}",
+    "/admin/requests",
+    f"/admin/requests?user_id={_USER}",
+    "/admin/requests?fault=any",
+    "/admin/requests?status=5xx",
+    f"/admin/requests/{_REQUEST}",
+    "/admin/circuits",
+    "/admin/prices",
+    "/admin/models",
+    "/admin/audit",
+    "/admin/system",
+)
+_MODULES = (
+    access_key_operations,
+    audit_operations,
+    bedrock_key_operations,
+    circuit_operations,
+    dashboard_operations,
+    model_operations,
+    price_operations,
+    request_operations,
+    system_operations,
+    usage_operations,
+    user_operations,
+)
+_IDS = {"user_id": _USER, "key_id": _KEY, "access_key_id": _KEY, "bedrock_key_id": _BEDROCK_KEY, "request_id": _REQUEST}
+QUESTIONS = [offer for module in _MODULES for offer in module.OFFERS if offer.method == "GET"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`cpu_ms`: what this process and the database worked for one, on average, however busy the machine is."""
+
+    name: str
+    queries: int
+    p50_ms: float
+    p95_ms: float
+    cpu_ms: float
+    size: int
+
+    def __str__(self) -> str:
+        times = f"{self.p50_ms:.0f} ms | {self.p95_ms:.0f} ms | {self.cpu_ms:.0f} ms"
+        return f"| {self.name} | {self.queries} | {times} | {self.size / 1000:.0f} kB |"
+
+
+@pytest.fixture(scope="module")
+def url(postgres_server: Any) -> Iterator[str]:
+    made = postgres_server.migrated()
+    crowd.load(made, int(os.environ.get("CROWD_RECORDS", crowd.RECORDS)))
+    yield made
+    postgres_server.drop(made)
+
+
+@pytest.fixture(scope="module")
+def browser(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    hashed = hash_password(PASSWORD, rounds=4)
+    settings = Settings(database_url=url, admin_password_hash=hashed)
+    writer = LineWriter(os.open(tmp_path_factory.mktemp("log") / "log", os.O_CREAT | os.O_WRONLY | os.O_APPEND))
+    around = Surroundings(_seen, lambda: "req_1", AccessLog(writer), LocalVault(bytes(32)), Probe())
+    secrets = LocalSecrets("s" * 32, "a signing secret for tests, not for use", hashed)
+    app = AdminApp(settings, secrets, open_database(settings, pool_size=1), around)
+    signed_in = Browser(app)
+    signed_in.sign_in("admin", PASSWORD)
+    yield signed_in
+    app.close()
+
+
+@pytest.fixture(scope="module")
+def house(url: str) -> Iterator[Database]:
+    database = open_database(Settings(database_url=url), pool_size=1)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[Any], None]:
+    def told(what: Any) -> None:
+        with capsys.disabled():
+            print(f"\n{what}", end="")
+
+    return told
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_quick_with_few_queries(url: str, browser: Browser, path: str, tell: Callable[[Any], None]) -> None:
+    def show() -> int:
+        answer = browser.get(path)
+        assert answer.status_code == 200
+        return len(answer.content)
+
+    measured = measure(url, path, show)
+    tell(measured)
+    assert measured.queries <= MOST_QUERIES
+    assert measured.p95_ms < PAGE_MS
+
+
+@pytest.mark.parametrize("offer", QUESTIONS, ids=lambda offer: offer.operation.name)
+def test_a_question_of_the_api_is_quick_with_few_queries(
+    url: str, house: Database, tmp_path: Path, offer: Offer, tell: Callable[[Any], None]
+) -> None:
+    takes = offer.operation.takes
+    needed = {each.name for each in msgspec.structs.fields(takes) if each.required}
+    taken = from_texts(takes, {name: text for name, text in _IDS.items() if name in needed})
+    tools = tools_for(tmp_path, Probe())
+
+    def answer() -> int:
+        work = Work(house, an_actor(Role.OWNER), _now(), tools)
+        return len(msgspec.json.encode(perform(offer.operation, work, taken)))
+
+    measured = measure(url, f"GET {offer.path}", answer)
+    tell(measured)
+    assert measured.queries <= MOST_QUERIES
+    assert measured.p95_ms < API_MS
+
+
+def measure(url: str, name: str, work: Callable[[], int]) -> Measured:
+    with counted() as statements:
+        size = work()
+    began = time.process_time() + crowd.cpu_s(url)
+    took = sorted(_timed(work) for _ in range(ROUNDS))
+    cpu_ms = (time.process_time() + crowd.cpu_s(url) - began) * 1000 / ROUNDS
+    return Measured(name, len(statements), took[ROUNDS // 2], took[int(ROUNDS * 0.95) - 1], cpu_ms, size)
+
+
+def _timed(work: Callable[[], int]) -> float:
+    began = time.perf_counter()
+    work()
+    return (time.perf_counter() - began) * 1000
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _seen() -> WorkerSeen:
+    return WorkerSeen(Worker("wrk_1", "some-host", 42, _now()), Load("ready"), _now())
