@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 import falcon
 
 from admin_app import (
+    admin_pages,
     audit_pages,
     bedrock_key_pages,
     circuit_pages,
@@ -71,6 +72,7 @@ _NOUNS = (
     price_pages,
     model_pages,
     audit_pages,
+    admin_pages,
     system_pages,
 )
 _YEAR = "private, max-age=31536000, immutable"
@@ -107,7 +109,7 @@ class AdminApp:
         facts = Facts(f"{settings.environment}, {settings.base_url}", around.this_worker, self._now, around.clock)
         issuing = Issuing(secrets.server_secret, Limits.of(settings), settings.base_url, facts.now)
         known = (around.known_models, around.this_worker, around.known_regions)
-        tools = Tools(settings, secrets.server_secret, around.vault, around.probe, *known)
+        tools = Tools(settings, secrets.server_secret, around.vault, around.probe, *known, hash_password=self._queue.hash)
         front = Front(doorkeeper, self._pages, database, tools, facts.now)
         note = SignInNotes(database, self._now)
         routes = {
