@@ -10,7 +10,17 @@ import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
-from admin_app import cli_admins, cli_bedrock_keys, cli_keys, cli_ledger, cli_models, cli_prices, cli_repairs, cli_users
+from admin_app import (
+    cli_admins,
+    cli_bedrock_keys,
+    cli_doctor,
+    cli_keys,
+    cli_ledger,
+    cli_models,
+    cli_prices,
+    cli_repairs,
+    cli_users,
+)
 from admin_app.cli_desk import Answer, Desk, Outside, Parser, Usage, Words
 from core.access import Refused
 from core.crypto import CannotOpen
@@ -42,6 +52,9 @@ def run(argv: Sequence[str], outside: Outside) -> int:
 
 
 def _answer(arguments: Namespace, outside: Outside) -> Answer | int:
+    if hasattr(arguments, "bare"):
+        found: Answer = arguments.bare(outside, arguments)
+        return found
     settings = load_settings(outside.environ)
     secrets = ensure_local(settings)
     if arguments.command is None:
@@ -82,4 +95,5 @@ def _parser() -> ArgumentParser:
     cli_repairs.add_words(nouns)
     cli_ledger.add_words(nouns)
     cli_prices.add_words(nouns)
+    cli_doctor.add_words(nouns)
     return parser

@@ -111,6 +111,12 @@ class Words:
         parser.set_defaults(command=command)
         return parser
 
+    def bare(self, name: str, command: Callable[[Outside, Namespace], Answer], help_text: str) -> ArgumentParser:
+        """A command that works without settings, secrets or a database."""
+        parser: ArgumentParser = self._choices.add_parser(name, parents=[self._shared], help=help_text)
+        parser.set_defaults(bare=command)
+        return parser
+
     def serve(self, help_text: str) -> ArgumentParser:
         """The one command that is none of ours, and says nothing in JSON."""
         parser: ArgumentParser = self._choices.add_parser("serve", help=help_text)
