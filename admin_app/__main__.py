@@ -13,12 +13,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from errno import EADDRINUSE
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from admin_app.cli import MIGRATE_COMMAND, run
 from admin_app.cli_desk import Outside
+from admin_app.cli_work import at_the_machine
 from core.access import Limits, NameTaken
 from core.access_keys import IssuedKey, KeyOptions, issue_key
+from core.audit import Change, record
 from core.crypto import open_vault
 from core.db import Database, migrate, open_database, schema_is_current
 from core.local_files import ensure_local, make_admin_password
@@ -26,6 +28,9 @@ from core.ports import BedrockProbe
 from core.settings import Settings, environment_elsewhere
 from core.types import Strategy
 from core.users import add_user, list_users
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 PROJECT = Path(__file__).resolve().parent.parent
 FIRST_USER = "developer"
@@ -126,15 +131,22 @@ def _developer_lines(settings: Settings, database: Database) -> list[str]:
 
 def _first_key(settings: Settings, database: Database) -> IssuedKey | None:
     """A user with a key, on the very first start: there is nobody yet, and nobody of that name was deleted."""
-    now, limits, secrets = datetime.now(UTC), Limits.of(settings), ensure_local(settings)
+    now = datetime.now(UTC)
     if database.read(list_users):
         return None
     try:
-        user = database.run(lambda c: add_user(c, FIRST_USER, Strategy.PLAN_FIRST, limits, now))
+        return database.run(lambda c: _add_first(c, settings, now))
     except NameTaken:
         return None
-    options = KeyOptions(name="first key")
-    return database.run(lambda c: issue_key(c, user, secrets.server_secret, limits, now, options))
+
+
+def _add_first(connection: Connection, settings: Settings, now: datetime) -> IssuedKey:
+    limits, options, actor = Limits.of(settings), KeyOptions(name="first key"), at_the_machine()
+    user = add_user(connection, FIRST_USER, Strategy.PLAN_FIRST, limits, now)
+    issued = issue_key(connection, user, ensure_local(settings).server_secret, limits, now, options)
+    record(connection, actor, Change("user.create", user.id, {}, {"name": user.name}), now)
+    record(connection, actor, Change("access_key.issue", issued.id, {}, {"user_id": user.id, "name": options.name}), now)
+    return issued
 
 
 def _command(arguments: str) -> str:

@@ -12,14 +12,17 @@ from msgspec import Meta
 
 from admin_app import (
     access_key_operations,
+    admin_operations,
     audit_operations,
     bedrock_key_operations,
     circuit_operations,
     claim_operations,
+    claude_session_operations,
     dashboard_operations,
     model_operations,
     price_operations,
     request_operations,
+    signed_in_operations,
     system_operations,
     usage_operations,
     user_operations,
@@ -41,6 +44,9 @@ OFFERS = (
     *price_operations.OFFERS,
     *model_operations.OFFERS,
     *audit_operations.OFFERS,
+    *claude_session_operations.OFFERS,
+    *admin_operations.OFFERS,
+    *signed_in_operations.OFFERS,
     *system_operations.OFFERS,
 )
 

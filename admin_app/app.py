@@ -17,9 +17,11 @@ from urllib.parse import urlencode
 import falcon
 
 from admin_app import (
+    admin_pages,
     audit_pages,
     bedrock_key_pages,
     circuit_pages,
+    claude_session_pages,
     csv_pages,
     dashboard_pages,
     key_pages,
@@ -75,10 +77,12 @@ _NOUNS = (
     link_pages,
     csv_pages,
     request_pages,
+    claude_session_pages,
     circuit_pages,
     price_pages,
     model_pages,
     audit_pages,
+    admin_pages,
     system_pages,
 )
 _YEAR = "private, max-age=31536000, immutable"
@@ -116,7 +120,7 @@ class AdminApp:
         doorkeeper = self.doorkeeper = self._doorkeeper(settings, secrets)
         issuing = Issuing(secrets.server_secret, Limits.of(settings), settings.base_url, self._now)
         known = (around.known_models, around.this_worker, around.known_regions)
-        tools = Tools(settings, secrets.server_secret, around.vault, around.probe, *known)
+        tools = Tools(settings, secrets.server_secret, around.vault, around.probe, *known, hash_password=self._queue.hash)
         front = Front(doorkeeper, self._pages, database, tools, self._now)
         note = SignInNotes(database, self._now)
         bearers = around.bearers or AdminBearers(doorkeeper.admission, doorkeeper.credentials, note)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from admin_app import (
     cli_admins,
     cli_bedrock_keys,
+    cli_doctor,
     cli_keys,
     cli_ledger,
     cli_models,
@@ -52,6 +53,9 @@ def run(argv: Sequence[str], outside: Outside) -> int:
 
 
 def _answer(arguments: Namespace, outside: Outside) -> Answer | int:
+    if hasattr(arguments, "bare"):
+        found: Answer = arguments.bare(outside, arguments)
+        return found
     settings = load_settings(outside.environ)
     secrets = ensure_local(settings)
     if arguments.command is None:
@@ -92,4 +96,5 @@ def _parser() -> ArgumentParser:
     cli_repairs.add_words(nouns)
     cli_reconcile.add_words(cli_ledger.add_words(nouns))
     cli_prices.add_words(nouns)
+    cli_doctor.add_words(nouns)
     return parser

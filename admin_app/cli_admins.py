@@ -8,13 +8,12 @@ from __future__ import annotations
 from argparse import ArgumentTypeError, Namespace
 from typing import Any
 
+from admin_app import admin_operations as does
 from admin_app.cli_desk import Answer, Desk, Words
 from admin_app.listings import of_admins
 from core import admins
 from core.actor import Role
 from core.admins import Admin
-from core.crypto import hash_password
-from core.passwords import new_password
 
 
 def add_words(nouns: Words) -> None:
@@ -44,11 +43,9 @@ def _role(text: str) -> Role:
 
 
 def _create(desk: Desk, arguments: Namespace) -> Answer:
-    password = new_password()
-    hashed = hash_password(password)
-    admin = desk.database.run(lambda c: admins.add_admin(c, arguments.name, arguments.role, hashed, desk.now()))
-    text = f"Added {admin.username}, {admin.role}. The password is shown this once:\n\n    {password}"
-    return Answer({"id": admin.id, "username": admin.username, "role": admin.role, "password": password}, text)
+    admin = desk.does(does.ADD, does.NewAdmin(username=arguments.name, role=arguments.role))
+    text = f"Added {admin.username}, {admin.role}. The password is shown this once:\n\n    {admin.password}"
+    return Answer({"id": admin.id, "username": admin.username, "role": admin.role, "password": admin.password}, text)
 
 
 def _list(desk: Desk, _: Namespace) -> Answer:
@@ -58,46 +55,46 @@ def _list(desk: Desk, _: Namespace) -> Answer:
 
 def _set_role(desk: Desk, arguments: Namespace) -> Answer:
     found = _found(desk, arguments)
-    after = desk.database.run(lambda c: admins.change_role(c, found.id, arguments.role, desk.now())).after
-    return Answer(_shown(after), f"{after.username} is {after.role} from now on, and has to sign in again.")
+    after = desk.does(does.CHANGE, does.ChangedAdmin(admin_id=found.id, role=arguments.role))
+    return Answer(_row(desk, after), f"{after.username} is {after.role} from now on, and has to sign in again.")
 
 
 def _disable(desk: Desk, arguments: Namespace) -> Answer:
-    found = _found(desk, arguments)
-    after = desk.database.run(lambda c: admins.disable_admin(c, found.id, desk.now())).after
-    return Answer(_shown(after), f"{after.username} is disabled; sessions and API tokens have ended.")
+    after = desk.does(does.DISABLE, _the(desk, arguments))
+    return Answer(_row(desk, after), f"{after.username} is disabled; sessions and API tokens have ended.")
 
 
 def _enable(desk: Desk, arguments: Namespace) -> Answer:
-    found = _found(desk, arguments)
-    after = desk.database.run(lambda c: admins.enable_admin(c, found.id, desk.now())).after
-    return Answer(_shown(after), f"{after.username} may sign in again.")
+    after = desk.does(does.ENABLE, _the(desk, arguments))
+    return Answer(_row(desk, after), f"{after.username} may sign in again.")
 
 
 def _delete(desk: Desk, arguments: Namespace) -> Answer:
     found = _found(desk, arguments)
-    desk.database.run(lambda c: admins.delete_admin(c, found.id))
+    desk.does(does.DELETE, does.TheAdmin(admin_id=found.id))
     return Answer({"id": found.id, "deleted": True}, f"{found.username} is deleted, with sessions and API tokens.")
 
 
 def _reset_password(desk: Desk, arguments: Namespace) -> Answer:
-    found, password = _found(desk, arguments), new_password()
-    hashed = hash_password(password)
-    desk.database.run(lambda c: admins.set_password(c, found.id, hashed, desk.now()))
-    text = f"{found.username} has a new password; sessions and API tokens have ended. It is shown this once:\n\n    {password}"
-    return Answer({"id": found.id, "password": password}, text)
+    found = _found(desk, arguments)
+    made = desk.does(does.RESET_PASSWORD, does.NewPassword(admin_id=found.id))
+    said = f"{found.username} has a new password; sessions and API tokens have ended. It is shown this once:"
+    return Answer({"id": found.id, "password": made.password}, f"{said}\n\n    {made.password}")
 
 
 def _reset_totp(desk: Desk, arguments: Namespace) -> Answer:
-    found = _found(desk, arguments)
-    after = desk.database.run(lambda c: admins.reset_totp(c, found.id, desk.now())).after
-    return Answer(_shown(after), f"{after.username} signs in without a second factor, until they set one up again.")
+    after = desk.does(does.RESET_TOTP, _the(desk, arguments))
+    return Answer(_row(desk, after), f"{after.username} signs in without a second factor, until they set one up again.")
 
 
 def _found(desk: Desk, arguments: Namespace) -> Admin:
     return desk.database.read(lambda c: admins.find_admin(c, arguments.admin))
 
 
-def _shown(admin: Admin) -> dict[str, Any]:
-    [row] = of_admins([admin]).rows
+def _the(desk: Desk, arguments: Namespace) -> does.TheAdmin:
+    return does.TheAdmin(admin_id=_found(desk, arguments).id)
+
+
+def _row(desk: Desk, shown: does.AdminShown) -> dict[str, Any]:
+    [row] = of_admins([desk.database.read(lambda c: admins.find_admin(c, shown.id))]).rows
     return row

@@ -11,14 +11,14 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+from admin_app import bedrock_key_operations as does
 from admin_app import listings
 from admin_app.cli_desk import Answer, Desk, Outside, Words
 from admin_app.cli_values import days
+from admin_app.operation import Doing
 from core import bedrock_keys
 from core.access import StoredBedrockKey
-from core.bedrock_keys import NewBedrockKey
 from core.crypto import CannotOpen, LocalVault, Vault, VaultAway, open_vault
-from core.ports import ProbeResult
 from core.types import Residency
 
 
@@ -41,19 +41,24 @@ def add_words(nouns: Words) -> None:
 
 def _add(desk: Desk, arguments: Namespace) -> Answer:
     region, residency = arguments.region or desk.settings.bedrock_region, Residency(arguments.residency)
-    user, now = desk.user(arguments.user), desk.now()
-    expires_at = now + timedelta(days=arguments.expires_days) if arguments.expires_days else None
-    new = NewBedrockKey(region, residency, _secret_line(desk.outside), arguments.access_key, arguments.name, expires_at)
-    key = bedrock_keys.seal_bedrock_key(desk.vault(), new)
-    desk.database.run(lambda c: bedrock_keys.attach_bedrock_key(c, user, new, key, now))
-    result = _tested(desk, key.id, region, new.secret, residency)
+    user, days_left = desk.user(arguments.user), arguments.expires_days
+    wanted = does.AttachedKey(
+        user_id=user.id,
+        secret=_secret_line(desk.outside),
+        region=region,
+        residency=residency,
+        access_key_id=arguments.access_key,
+        name=arguments.name,
+        expires_at=desk.now() + timedelta(days=days_left) if days_left else None,
+    )
+    key = desk.does(does.ATTACH, wanted)
     saved = f"Attached {key.id} to {user.name}, {region}."
-    return Answer({"id": key.id, "test": {"ok": result.ok, "reason": result.reason}}, f"{saved} {_verdict(result)}")
+    return Answer({"id": key.id, "test": {"ok": key.test.ok, "reason": key.test.reason}}, f"{saved} {_verdict(key.test)}")
 
 
 def _test(desk: Desk, arguments: Namespace) -> Answer:
-    key = desk.database.read(lambda c: bedrock_keys.find_bedrock_key(c, arguments.id)).key
-    result = _tested(desk, key.id, key.region, desk.vault().open(key.sealed, key.id), key.residency)
+    key = desk.does(does.TEST, does.TheBedrockKey(bedrock_key_id=arguments.id))
+    result = key.test
     document = {"id": key.id, "test": {"ok": result.ok, "reason": result.reason}}
     return Answer(document, _verdict(result), exit_code=0 if result.ok else 1)
 
@@ -66,7 +71,7 @@ def _list(desk: Desk, arguments: Namespace) -> Answer:
 
 
 def _remove(desk: Desk, arguments: Namespace) -> Answer:
-    desk.database.run(lambda c: bedrock_keys.remove_bedrock_key(c, arguments.id, desk.now()))
+    desk.does(does.REMOVE, does.TheBedrockKey(bedrock_key_id=arguments.id))
     return Answer({"id": arguments.id, "removed": True}, f"Removed {arguments.id}; its secret is destroyed.")
 
 
@@ -80,10 +85,16 @@ def _reseal(desk: Desk, arguments: Namespace) -> Answer:
             closed.append(each.key.id)
             continue
         sealed = vault.seal(secret, each.key.id)
-        resealed += desk.database.run(partial(bedrock_keys.replace_seal, key=each.key, sealed=sealed, now=desk.now()))
+        resealed += desk.change(partial(_replace, key=each.key, sealed=sealed))
     text = f"Sealed {resealed} keys anew."
     failed = f" These can be opened with no key at hand; remove and add them again: {', '.join(closed)}." if closed else ""
     return Answer({"resealed": resealed, "cannot_open": closed}, text + failed, exit_code=1 if closed else 0)
+
+
+def _replace(doing: Doing, key: StoredBedrockKey, sealed: bytes) -> bool:
+    replaced = bedrock_keys.replace_seal(doing.connection, key=key, sealed=sealed, now=doing.now)
+    doing.note("bedrock_key.reseal", key.id, {}, {"resealed": replaced})
+    return replaced
 
 
 def _openers(desk: Desk, old_kms_key: str | None) -> list[Vault]:
@@ -107,16 +118,7 @@ def _opened(key: StoredBedrockKey, vaults: list[Vault]) -> str | None:
     return None
 
 
-def _tested(desk: Desk, key_id: str, region: str, secret: str, residency: Residency) -> ProbeResult:
-    try:
-        result = desk.outside.build_probe(desk.settings).test(region, secret, residency)
-    except Exception as error:  # the key is saved; whatever ails the test, its owner must learn the key's id
-        result = ProbeResult(False, f"the test could not be made ({type(error).__name__})")
-    desk.database.run(lambda c: bedrock_keys.record_bedrock_test(c, key_id, result, desk.now()))
-    return result
-
-
-def _verdict(result: ProbeResult) -> str:
+def _verdict(result: does.TestShown) -> str:
     return f"The test succeeded: {result.reason}" if result.ok else f"The test failed: {result.reason}"
 
 

@@ -10,8 +10,10 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn, TextIO, TypeVar
 
+from admin_app.cli_work import work_of
+from admin_app.operation import Doing, Operation, Shape, perform
 from core import users
 from core.crypto import Vault, open_vault
 from core.db import Database
@@ -19,6 +21,8 @@ from core.local_files import LocalSecrets
 from core.ports import BedrockProbe
 from core.settings import Settings
 from core.users import User
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,14 @@ class Desk:
     def now(self) -> datetime:
         return self.outside.now()
 
+    def does(self, operation: Operation, taken: Shape) -> Any:
+        """Performs it as whoever runs the command: with its rules, and its entry in the audit log."""
+        return perform(operation, work_of(self), taken)
+
+    def change(self, do: Callable[[Doing], T]) -> T:
+        """For what is no operation; `do` notes what it changes, or it does not happen."""
+        return work_of(self).change(do)
+
     def vault(self) -> Vault:
         return open_vault(self.settings, self.secrets)
 
@@ -97,6 +109,12 @@ class Words:
     def verb(self, name: str, command: Command, help_text: str) -> ArgumentParser:
         parser: ArgumentParser = self._choices.add_parser(name, parents=[self._shared], help=help_text)
         parser.set_defaults(command=command)
+        return parser
+
+    def bare(self, name: str, command: Callable[[Outside, Namespace], Answer], help_text: str) -> ArgumentParser:
+        """A command that works without settings, secrets or a database."""
+        parser: ArgumentParser = self._choices.add_parser(name, parents=[self._shared], help=help_text)
+        parser.set_defaults(bare=command)
         return parser
 
     def serve(self, help_text: str) -> ArgumentParser:

@@ -6,19 +6,18 @@ Invariant: a key's text is in the answer of the command that made it, and in no 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from admin_app import listings
+from admin_app import access_key_operations as does
+from admin_app import claim_operations, listings
 from admin_app.cli_desk import Answer, Desk, Words
 from admin_app.cli_values import count, days, optional, or_none, seconds, strategy, usd
+from admin_app.fields import usd as dollars
+from admin_app.operation import Doing
 from core import access_keys, claims
-from core.access import Limits
-from core.access_keys import KeyOptions
 
 _GRACE_S = 300.0
-_OPTIONS = ("name", "strategy", "monthly_budget_micros", "requests_per_minute")
 
 
 def add_words(nouns: Words) -> None:
@@ -50,54 +49,58 @@ def _add_options(parser: ArgumentParser) -> None:
     optional(parser, "--requests-per-minute", "requests_per_minute", or_none(count), metavar="N", help="messages; or none")
 
 
-def _chosen(arguments: Namespace, now: datetime) -> Callable[[KeyOptions], KeyOptions]:
-    """What the arguments make of a key's options."""
+def _chosen(arguments: Namespace, now: datetime) -> dict[str, Any]:
+    """What was said of a key's options, as the operations take it."""
     given = vars(arguments)
-    values = {name: given[name] for name in _OPTIONS if name in given}
+    values: dict[str, Any] = {name: given[name] for name in ("name", "strategy", "requests_per_minute") if name in given}
+    if "monthly_budget_micros" in given:
+        values["monthly_budget_usd"] = dollars(given["monthly_budget_micros"])
     if "expires_days" in given:
         values["expires_at"] = None if given["expires_days"] is None else now + timedelta(days=given["expires_days"])
-    return lambda options: replace(options, **values)
+    return values
 
 
 def _issue(desk: Desk, arguments: Namespace) -> Answer:
-    now, user = desk.now(), desk.user(arguments.user)
-    options = _chosen(arguments, now)(KeyOptions())
-    secret, limits = desk.secrets.server_secret, Limits.of(desk.settings)
-    issued = desk.database.run(lambda c: access_keys.issue_key(c, user, secret, limits, now, options))
+    user = desk.user(arguments.user)
+    issued = desk.does(does.ISSUE, does.NewKey(user_id=user.id, **_chosen(arguments, desk.now())))
     text = f"Issued {issued.id} for {user.name}. The key is shown this once:\n\n    {issued.access_key}\n\n    "
     return Answer({"id": issued.id, "access_key": issued.access_key}, text + desk.link(issued.access_key))
 
 
 def _link(desk: Desk, arguments: Namespace) -> Answer:
-    now, user = desk.now(), desk.user(arguments.user)
+    user = desk.user(arguments.user)
     if arguments.withdraw:
-        ended = desk.database.run(lambda c: claims.withdraw_claims(c, user.id))
+        ended = desk.change(lambda doing: _withdraw(doing, user.id))
         return Answer({"withdrawn": ended}, f"Withdrew {ended} links of {user.name}.")
-    options, secret = _chosen(arguments, now)(KeyOptions()), desk.secrets.server_secret
-    claim = desk.database.run(lambda c: claims.open_claim(c, user, options, secret, now))
-    url, until = f"{desk.settings.base_url}/claim/{claim.token}", f"{claim.expires_at:%Y-%m-%dT%H:%M:%SZ}"
-    text = f"Send this to {user.name}. Whoever opens it first gets a key; good once, until {until}:\n\n    {url}"
-    return Answer({"id": claim.id, "url": url, "expires_at": until}, text)
+    claim = desk.does(claim_operations.OPEN, claim_operations.NewLink(user_id=user.id, **_chosen(arguments, desk.now())))
+    until = f"{claim.expires_at:%Y-%m-%dT%H:%M:%SZ}"
+    text = f"Send this to {user.name}. Whoever opens it first gets a key; good once, until {until}:\n\n    {claim.url}"
+    return Answer({"id": claim.id, "url": claim.url, "expires_at": until}, text)
+
+
+def _withdraw(doing: Doing, user_id: str) -> int:
+    ended = claims.withdraw_claims(doing.connection, user_id)
+    doing.note("link.withdraw_all", user_id, {"withdrawn": ended}, {})
+    return ended
 
 
 def _set(desk: Desk, arguments: Namespace) -> Answer:
-    now, limits = desk.now(), Limits.of(desk.settings)
-    change = _chosen(arguments, now)
-    key = desk.database.run(lambda c: access_keys.change_key(c, arguments.id, change, limits, now))
+    now = desk.now()
+    desk.does(does.CHANGE, does.ChangedKey(key_id=arguments.id, **_chosen(arguments, now)))
+    key = desk.database.read(lambda c: access_keys.find_key(c, arguments.id))
     [row] = listings.of_access_keys([key], now).rows
     return Answer(row, f"Changed {key.id} of {key.user_name}.")
 
 
 def _rotate(desk: Desk, arguments: Namespace) -> Answer:
-    secret, now = desk.secrets.server_secret, desk.now()
-    issued = desk.database.run(lambda c: access_keys.rotate_key(c, arguments.id, secret, arguments.grace_s, now))
+    issued = desk.does(does.ROTATE, does.RotatedKey(key_id=arguments.id, grace_s=arguments.grace_s))
     text = f"Rotated {issued.id}; the old key is good for {arguments.grace_s:g} s more. The new one is shown this once:"
     shown = f"{text}\n\n    {issued.access_key}\n\n    {desk.link(issued.access_key)}"
     return Answer({"id": issued.id, "access_key": issued.access_key}, shown)
 
 
 def _revoke(desk: Desk, arguments: Namespace) -> Answer:
-    desk.database.run(lambda c: access_keys.revoke_key(c, arguments.id, desk.now()))
+    desk.does(does.REVOKE, does.TheKey(key_id=arguments.id))
     return Answer({"id": arguments.id, "revoked": True}, f"Revoked {arguments.id}.")
 
 

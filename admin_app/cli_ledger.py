@@ -65,8 +65,11 @@ def _add_range(parser: ArgumentParser) -> None:
 
 
 def _import(desk: Desk, arguments: Namespace) -> Answer:
+    desk.change(lambda doing: doing.note("ledger.import_begin", "ledger", {}, {"from": "a log"}))
     with _log_lines(desk, arguments.file) as lines:
         found = import_lines(desk.database, lines, ZoneInfo(desk.settings.budget_timezone))
+    written = {"written": found.written, "known": found.known, "bad": found.bad}
+    desk.change(lambda doing: doing.note("ledger.import_end", "ledger", {}, written))
     return Answer(asdict(found), _told(found), 1 if found.bad else 0)
 
 
@@ -189,9 +192,12 @@ def _read_bucket(desk: Desk, begin: datetime, end: datetime, groups: tuple[str, 
 
 def _purge(desk: Desk, arguments: Namespace) -> Answer:
     settings = replace(desk.settings, retention_days=arguments.days) if arguments.days else desk.settings
-    every = all_kept(settings)
+    every, kept_days = all_kept(settings), {"retention_days": settings.retention_days}
+    desk.change(lambda doing: doing.note("ledger.purge_begin", "ledger", {}, kept_days))  # in pieces: none is all of it
     others = {kept.name: purge(desk.database, kept, desk.now(), time.sleep) for kept in every}
     purged = others.pop(REQUESTS)
+    counts = {"requests": purged, **{name: count for name, count in others.items() if count}}
+    desk.change(lambda doing: doing.note("ledger.purge_end", "ledger", counts, {}))
     told = [f"Deleted {purged} request records older than {settings.retention_days} days."]
     told += [f"Deleted {count} old rows of {name}." for name, count in others.items() if count]
     return Answer({"purged": purged, "days": settings.retention_days, "others": others}, "\n".join(told))

@@ -9,9 +9,10 @@ from __future__ import annotations
 from argparse import Namespace
 
 from admin_app import listings
+from admin_app import model_operations as does
 from admin_app.cli_desk import Answer, Desk, Words
 from core import model_rows
-from core.model_ids import PREFIXES, NewModel
+from core.model_ids import PREFIXES
 
 
 def add_words(nouns: Words) -> None:
@@ -31,17 +32,16 @@ def add_words(nouns: Words) -> None:
 
 def _add(desk: Desk, arguments: Namespace) -> Answer:
     name = arguments.name.lower()
-    new = NewModel(
+    new = does.AddedModel(
         model=name,
         bedrock=arguments.bedrock,
         like=arguments.like or name,
-        prefixes=tuple(dict.fromkeys(arguments.prefix)),
+        prefixes=",".join(arguments.prefix),
         context_window=arguments.context_window,
         max_output=arguments.max_output,
         bedrock_key_id=arguments.bedrock_key,
     )
-    known = desk.outside.known_models()
-    row = desk.database.run(lambda connection: model_rows.add_model(connection, new, known, desk.now()))
+    row = desk.does(does.ADD, new)
     whose = f"the Bedrock key {new.bedrock_key_id}" if new.bedrock_key_id else "every Bedrock key that reaches it"
     text = f"Added {row.id}: {new.model} is {new.bedrock} for {whose}, within seconds in every worker."
     return Answer({"id": row.id}, text)
@@ -53,5 +53,5 @@ def _list(desk: Desk, _: Namespace) -> Answer:
 
 
 def _remove(desk: Desk, arguments: Namespace) -> Answer:
-    desk.database.run(lambda connection: model_rows.remove_model(connection, arguments.id))
+    desk.does(does.REMOVE, does.TheModel(model_id=arguments.id))
     return Answer({"id": arguments.id, "removed": True}, f"Removed {arguments.id}.")

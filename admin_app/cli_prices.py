@@ -9,11 +9,10 @@ from argparse import ArgumentTypeError, Namespace
 from decimal import Decimal
 
 from admin_app import listings
+from admin_app import price_operations as does
 from admin_app.cli_desk import Answer, Desk, Words
 from admin_app.cli_values import moment
 from core import price_rows
-from core.price_terms import PriceTerms, price_row
-from core.pricing import load_prices
 
 
 def add_words(nouns: Words) -> None:
@@ -34,12 +33,10 @@ def add_words(nouns: Words) -> None:
 
 def _set(desk: Desk, arguments: Namespace) -> Answer:
     since = arguments.since or desk.now()
-    rates = (arguments.input, arguments.output, arguments.cache_write_5m, arguments.cache_write_1h, arguments.cache_read)
-    terms = PriceTerms(arguments.model, since, *rates, arguments.geo_factor, arguments.us_gov_factor)
-    row = price_row(terms, load_prices())
-    stored = desk.database.run(lambda connection: price_rows.set_price(connection, row, desk.now()))
-    text = f"Set {stored.id}: {stored.price.model} from {listings.moment(since)} on, within seconds in every worker."
-    return Answer({"id": stored.id, "model": stored.price.model}, text)
+    amounts = {name: getattr(arguments, name) for name in does.AMOUNTS}
+    stored = desk.does(does.SET, does.NewPrice(model=arguments.model, since=since, **amounts))
+    text = f"Set {stored.id}: {stored.model} from {listings.moment(since)} on, within seconds in every worker."
+    return Answer({"id": stored.id, "model": stored.model}, text)
 
 
 def _list(desk: Desk, _: Namespace) -> Answer:
@@ -48,7 +45,7 @@ def _list(desk: Desk, _: Namespace) -> Answer:
 
 
 def _remove(desk: Desk, arguments: Namespace) -> Answer:
-    desk.database.run(lambda connection: price_rows.remove_price(connection, arguments.id))
+    desk.does(does.REMOVE, does.ThePrice(price_id=arguments.id))
     return Answer({"id": arguments.id, "removed": True}, f"Removed {arguments.id}.")
 
 

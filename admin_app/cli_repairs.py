@@ -14,6 +14,7 @@ from typing import Any
 
 from admin_app import listings
 from admin_app.cli_desk import Answer, Desk, Words
+from admin_app.operation import Doing
 from core.repairs import REFUSED, SUSPECT, UNTESTED, RepairRow, clear_repairs, list_repairs
 
 _SHOWN = frozenset((REFUSED, SUSPECT, UNTESTED))
@@ -35,8 +36,14 @@ def _list(desk: Desk, _: Namespace) -> Answer:
 
 
 def _clear(desk: Desk, arguments: Namespace) -> Answer:
-    count = desk.database.run(lambda connection: clear_repairs(connection, None if arguments.all else arguments.id))
+    count = desk.change(lambda doing: _forget(doing, None if arguments.all else arguments.id))
     return Answer({"cleared": count}, f"Forgotten: {count}. Every worker knows after its next tick.")
+
+
+def _forget(doing: Doing, repair_id: str | None) -> int:
+    count = clear_repairs(doing.connection, repair_id)
+    doing.note("repair.clear" if repair_id else "repair.clear_all", repair_id or "repairs", {"cleared": count}, {})
+    return count
 
 
 def _export(desk: Desk, _: Namespace) -> Answer:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from dataclasses import replace
 from typing import Any
 
 from admin_app import listings
+from admin_app import user_operations as does
 from admin_app.cli_desk import Answer, Desk, Words
 from admin_app.cli_values import optional, or_none, strategy, usd
+from admin_app.fields import usd as dollars
 from core import access_keys, bedrock_keys, users
-from core.access import Limits
 from core.types import Strategy
-from core.users import Profile, User
-
-_PROFILE = ("email", "note", "monthly_budget_micros")
 
 
 def add_words(nouns: Words) -> None:
@@ -45,27 +42,26 @@ def _add_profile(parser: ArgumentParser) -> None:
 
 
 def _add(desk: Desk, arguments: Namespace) -> Answer:
-    given, limits = vars(arguments), Limits.of(desk.settings)
-    chosen = given.get("strategy", Strategy.PLAN_FIRST)
-    profile = _profile(Profile(), given)
-    user = desk.database.run(lambda c: users.add_user(c, arguments.name, chosen, limits, desk.now(), profile))
+    user = desk.does(does.ADD, does.NewUser(name=arguments.name, **_given(arguments)))
     return Answer({"id": user.id}, f"Added {user.name}, {user.id}.\nNext: python -m admin_app key issue --user {user.id}")
 
 
 def _set(desk: Desk, arguments: Namespace) -> Answer:
-    given = vars(arguments)
-    direct = {name: given[name] for name in ("name", "strategy") if name in given}
-
-    def change(user: User) -> User:
-        return replace(user, **direct, profile=_profile(user.profile, given))
-
-    found = desk.user(arguments.user)
-    after = desk.database.run(lambda c: users.change_user(c, found.id, change, desk.now()))
+    found, given = desk.user(arguments.user), _given(arguments)
+    if "name" in vars(arguments):
+        given["name"] = arguments.name
+    desk.does(does.CHANGE, does.ChangedUser(user_id=found.id, **given))
+    after = desk.user(found.id)
     return Answer(listings.of_user(after), f"Changed {after.name}.")
 
 
-def _profile(before: Profile, given: dict[str, Any]) -> Profile:
-    return replace(before, **{name: given[name] for name in _PROFILE if name in given})
+def _given(arguments: Namespace) -> dict[str, Any]:
+    """What was said of the profile, as the operations take it."""
+    given = vars(arguments)
+    values: dict[str, Any] = {name: given[name] for name in ("strategy", "email", "note") if name in given}
+    if "monthly_budget_micros" in given:
+        values["monthly_budget_usd"] = dollars(given["monthly_budget_micros"])
+    return values
 
 
 def _list(desk: Desk, arguments: Namespace) -> Answer:
@@ -85,18 +81,18 @@ def _show(desk: Desk, arguments: Namespace) -> Answer:
 
 def _activate(desk: Desk, arguments: Namespace) -> Answer:
     user = desk.user(arguments.user)
-    desk.database.run(lambda c: users.activate_user(c, user.id, desk.now()))
+    desk.does(does.ACTIVATE, does.TheUser(user_id=user.id))
     return Answer({"id": user.id, "status": "active"}, f"{user.name} is active; their keys are good again.")
 
 
 def _deactivate(desk: Desk, arguments: Namespace) -> Answer:
     user = desk.user(arguments.user)
-    desk.database.run(lambda c: users.deactivate_user(c, user.id, desk.now()))
+    desk.does(does.DEACTIVATE, does.TheUser(user_id=user.id))
     return Answer({"id": user.id, "status": "inactive"}, f"{user.name} is inactive; their keys are refused from now on.")
 
 
 def _delete(desk: Desk, arguments: Namespace) -> Answer:
     user = desk.user(arguments.user)
-    desk.database.run(lambda c: users.delete_user(c, user.id, desk.now()))
+    desk.does(does.DELETE, does.TheUser(user_id=user.id))
     text = f"{user.name} is deleted: their keys are revoked, their Bedrock keys destroyed. The ledger keeps what they used."
     return Answer({"id": user.id, "status": "deleted"}, text)

@@ -51,7 +51,7 @@ class DeedPage:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, **params: str) -> None:
         deed = self._deed
-        work = self._front.enter(req, resp, deed.operation.role)
+        work = self._front.enter_for(deed.operation, req, resp)
         fields = self._front.form(req)
         after = deed.after.format(**params) or deed.say(work, params).back  # while it is there still
         try:
@@ -63,6 +63,6 @@ class DeedPage:
             raise see_other(after, deed.notice)
 
     def _ask(self, req: falcon.Request, resp: falcon.Response, params: dict[str, str], problem: str) -> None:
-        work = self._front.enter(req, resp, self._deed.operation.role)
+        work = self._front.enter_for(self._deed.operation, req, resp)
         said = self._deed.say(work, params)
         self._front.show(req, resp, "deed.html", nav=self._deed.nav, said=said, problem=problem)

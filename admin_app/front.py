@@ -62,6 +62,14 @@ class Front:
         req.context.actor = actor
         return Work(self.database, actor, self.now(), self.tools)
 
+    def enter_for(self, operation: Operation, req: falcon.Request, resp: falcon.Response) -> Work:
+        """As `enter`, before a form of this operation is shown or read: a sensitive one wants the password given lately, and
+        leads to where it is given, and back."""
+        work = self.enter(req, resp, operation.role)
+        if operation.is_sensitive:
+            self.doorkeeper.require_confirmed(req, resp, operation.role, req.relative_uri)
+        return work
+
     def enter_home(self, req: falcon.Request, resp: falcon.Response) -> Work | None:
         """As `enter`, for the page that is there also while the database is away, to the owner who then signed in.
 

@@ -118,7 +118,7 @@ def _add(doing: Doing, taken: AddedModel) -> ModelShown:
 def _remove(doing: Doing, taken: TheModel) -> Nothing:
     row = next((each for each in list_models(doing.connection) if each.id == taken.model_id), None)
     if row is None:
-        raise NotFound(f"there is no added model {taken.model_id}")
+        raise NotFound(f"there is no model row {taken.model_id}")
     remove_model(doing.connection, row.id)
     doing.note("model.remove", row.id, asdict(row.new), {})
     return Nothing()

@@ -20,7 +20,7 @@ from core.access import Limits, Refused
 from core.actor import Actor, Role
 from core.audit import Change, Document, record
 from core.budget import month_name
-from core.crypto import Vault
+from core.crypto import Vault, hash_password
 from core.db import Database
 from core.heartbeat import WorkerSeen
 from core.ports import BedrockProbe
@@ -77,6 +77,7 @@ class Tools:
     known_models: frozenset[str]
     this_worker: Callable[[], WorkerSeen]
     known_regions: tuple[str, ...] = ()
+    hash_password: Callable[[str], str] = hash_password  # slow; a worker's own waits beside its event loop
 
     @property
     def limits(self) -> Limits:

@@ -21,7 +21,7 @@ ModelName = Annotated[str, Meta(min_length=1, max_length=100, description="a mod
 Rate = Annotated[Decimal, Meta(description='dollars per million tokens as a decimal, such as "3" or "0.30"')]
 Factor = Annotated[Decimal, Meta(description='a factor on all rates, such as "1.1"')]
 _MOST = Decimal(1_000_000)
-_AMOUNTS = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read", "geo_factor", "us_gov_factor")
+AMOUNTS = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read", "geo_factor", "us_gov_factor")
 
 
 class PriceShown(Shown, frozen=True, kw_only=True):
@@ -99,7 +99,7 @@ def _remove(doing: Doing, taken: ThePrice) -> Nothing:
 
 
 def _check(taken: NewPrice) -> None:
-    amounts = {name: getattr(taken, name) for name in _AMOUNTS}
+    amounts = {name: getattr(taken, name) for name in AMOUNTS}
     wrong = [name for name, each in amounts.items() if each is not None and not (each.is_finite() and 0 <= each <= _MOST)]
     if wrong:
         raise BadFields(dict.fromkeys(wrong, "must be a number from 0 to 1,000,000"))

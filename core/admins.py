@@ -89,9 +89,10 @@ def find_admin(connection: Connection, name_or_id: str) -> Admin:
     return as_admin(row)
 
 
-def list_admins(connection: Connection) -> list[Admin]:
-    """All, disabled ones too, by name."""
-    return [as_admin(row) for row in connection.execute(select(admins).order_by(admins.c.username))]
+def list_admins(connection: Connection, limit: int | None = None, behind: str = "") -> list[Admin]:
+    """Disabled ones too, by name; those whose name comes after `behind`."""
+    query = select(admins).where(admins.c.username > behind).order_by(admins.c.username).limit(limit)
+    return [as_admin(row) for row in connection.execute(query)]
 
 
 def find_login(connection: Connection, username: str) -> StoredLogin | None:
@@ -188,6 +189,11 @@ def as_admin(row: Row[Any]) -> Admin:
     )  # fmt: skip
 
 
+def how_managed(admin: Admin) -> str:
+    """Why the managed owner is not changed here, and where to."""
+    return f"{admin.username} is defined by PROXY_ADMIN_USERNAME and PROXY_ADMIN_PASSWORD_HASH; change those"
+
+
 def _login(connection: Connection, query: Select[Any]) -> StoredLogin | None:
     row = connection.execute(query).one_or_none()
     return None if row is None else StoredLogin(as_admin(row), row.password_hash)
@@ -206,7 +212,7 @@ def _changeable(connection: Connection, admin_id: str) -> Admin:
     """Raises NotFound, Managed."""
     admin = _locked(connection, admin_id)
     if admin.is_managed:
-        raise Managed(f"{admin.username} is defined by PROXY_ADMIN_USERNAME and PROXY_ADMIN_PASSWORD_HASH; change those")
+        raise Managed(how_managed(admin))
     return admin
 
 

@@ -60,3 +60,12 @@ def spool_files(folder: Path) -> list[SpoolFile]:
         return []
     sizes = ((path.name, path.stat().st_size) for path in sorted(folder.iterdir()) if path.is_file())
     return [SpoolFile(name, size) for name, size in sizes if size]
+
+
+def server_time(connection: Connection) -> datetime | None:
+    """The database's own clock, asked at once; None on SQLite, which has ours."""
+    if connection.dialect.name != "postgresql":
+        connection.execute(text("SELECT 1"))
+        return None
+    found: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return found

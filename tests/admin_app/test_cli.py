@@ -21,6 +21,7 @@ from core.ports import ProbeResult
 from core.settings import Settings
 from core.types import Residency
 
+MODELS = frozenset({"claude-opus-5-5"})
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
@@ -58,7 +59,9 @@ class Terminal:
 
     def __call__(self, line: str, stdin: str = "") -> Finished:
         out, err = io.StringIO(), io.StringIO()
-        outside = Outside(self.environ, io.StringIO(stdin), out, err, lambda: NOW, lambda _: self.probe, self._serve)
+        outside = Outside(
+            self.environ, io.StringIO(stdin), out, err, lambda: NOW, lambda _: self.probe, self._serve, lambda: MODELS
+        )
         return Finished(run(line.split(), outside), out.getvalue(), err.getvalue())
 
     def _serve(self, _: Settings, first_run: bool) -> int:

@@ -82,7 +82,7 @@ def test_with_kms_away_a_new_key_is_refused_with_a_clear_reason_and_nothing_is_s
 
     finished = attached(terminal)
     assert (finished.code, list(finished.document)) == (1, ["error"])
-    assert "KMS cannot be reached" in finished.document["error"]
+    assert "KMS does not answer" in finished.document["error"]
     assert sealed(terminal) == []
 
 
