@@ -16,6 +16,7 @@ from msgspec import Meta
 from admin_app.fields import Cursor, Id, Limit, cursor_of, place_of
 from admin_app.operation import Doing, Listed, Nothing, Offer, Operation, Shape, Shown, Work, asks, changes
 from admin_app.password_queue import Busy
+from admin_app.secret_fields import SECRET
 from core import admins
 from core.access import Refused
 from core.actor import Role
@@ -44,7 +45,7 @@ class AdminShown(Shown, frozen=True, kw_only=True):
 class AdminMade(AdminShown, frozen=True, kw_only=True):
     """`password` is told this once; null where an own one was given."""
 
-    password: str | None
+    password: Annotated[str | None, SECRET]
 
     def __repr__(self) -> str:
         return f"AdminMade(id={self.id!r})"
@@ -66,7 +67,7 @@ class NewAdmin(Shape, frozen=True, kw_only=True):
 
     username: AdminName
     role: Role = Role.VIEWER
-    password: Password = ""
+    password: Annotated[Password, SECRET] = ""
 
     def __repr__(self) -> str:
         return f"NewAdmin(username={self.username!r})"
@@ -81,7 +82,7 @@ class NewPassword(Shape, frozen=True, kw_only=True):
     """No `password`: one is made, and told once."""
 
     admin_id: Id
-    password: Password = ""
+    password: Annotated[Password, SECRET] = ""
 
     def __repr__(self) -> str:
         return f"NewPassword(admin_id={self.admin_id!r})"

@@ -7,13 +7,14 @@ more than they may at that moment, and an API token makes none at all: it would 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from admin_app.admin_operations import TheAdmin
 from admin_app.fields import Id, Moment, Name
 from admin_app.operation import Doing, Listed, NotAllowed, Nothing, Offer, Operation, Shape, Shown, asks, changes
+from admin_app.secret_fields import SECRET
 from core import admin_sessions, admins, api_tokens
 from core.access import NotFound
 from core.actor import Role
@@ -51,7 +52,7 @@ class TokenShown(Shown, frozen=True, kw_only=True):
 class TokenMade(TokenShown, frozen=True, kw_only=True):
     """`token` is told this once."""
 
-    token: str
+    token: Annotated[str, SECRET]
 
     def __repr__(self) -> str:
         return f"TokenMade(id={self.id!r})"

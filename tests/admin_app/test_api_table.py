@@ -193,6 +193,10 @@ def test_no_operation_takes_a_secret_in_the_address(offer: Offer) -> None:
 # A name like this is a secret's, unless it is said here why not.
 SECRET_NAME = re.compile(r"(^|_)(secret|password|access_token|access_key|totp|link|url)$")
 NO_SECRET = {
+    ("AdminShown", "has_totp"): "whether there is one",
+    ("AdminMade", "has_totp"): "whether there is one",
+    ("AdminShown", "password_changed_at"): "a time",
+    ("AdminMade", "password_changed_at"): "a time",
     ("Login", "totp"): "good for thirty seconds, and taken in no operation whose answer is kept",
     ("SystemShown", "base_url"): "of the installation, without a key in it",
 }
