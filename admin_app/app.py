@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -94,7 +95,8 @@ class Surroundings:
 class AdminApp:
     """A WSGI callable for `/admin` and all below it, and for links under `/claim/`.
 
-    `database` is its own: a report must not hold key look-ups up.
+    `database` is its own: a report must not hold key look-ups up. `routes`: address -> what answers there, so that proofs can
+    be about all of them.
     """
 
     def __init__(self, settings: Settings, secrets: LocalSecrets, database: Database, around: Surroundings) -> None:
@@ -120,6 +122,7 @@ class AdminApp:
             CLAIM_ROUTE: ClaimPage(database, self._pages, issuing),
             **{f"{place}/{file.name}": _Fixed(file) for place in (HOME, CLAIMS) for file in self._pages.files},
         }
+        self.routes = MappingProxyType(routes)
         self._falcon = self._serving(routes, Gate(settings, around.new_request_id))
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
