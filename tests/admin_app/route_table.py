@@ -24,9 +24,8 @@ class Route:
         """The address with ids in it. A KeyError names what `tests/furnished.py` has to learn to make."""
         return _PART.sub(lambda part: ids[part[1]], self.path)
 
-    @property
-    def has_parts(self) -> bool:
-        return "{" in self.path
+    def is_known(self, ids: Mapping[str, str]) -> bool:
+        return set(_PART.findall(self.path)) <= ids.keys()
 
     @property
     def is_file(self) -> bool:

@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from sandbox.client import Sandbox
+from tests.browser.axe import axe as axe
 from tests.browser.chromium import FLAGS, Visitor, visiting
 from tests.browser.town import Town, open_town
 

@@ -5,16 +5,15 @@ Knows rows and addresses, no browser. Invariant: what is remembered as a secret 
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
+from admin_app.session import Sessions
 from core import admins
 from core.actor import Role
 from core.admin_sessions import Caller
@@ -25,7 +24,6 @@ from core.local_files import LocalSecrets, ensure_local
 from core.settings import Settings
 from sandbox.client import Sandbox
 from sandbox.product import Product, free_port, temporary_product
-from admin_app.session import Sessions
 from tests.admin_app.desk import admin_app
 from tests.admin_app.route_table import Route, routes_of
 from tests.browser.chromium import Visitor
@@ -102,7 +100,7 @@ class Town:
     def served(self) -> dict[str, bytes]:
         """Every page that there is now, each list and each thing in it."""
         client = self.client()
-        paths = {route.at(ids) for ids in self.all_ids() for route in self.pages}
+        paths = {route.at(ids) for ids in self.all_ids() for route in self.pages if route.is_known(ids)}
         return {path: client.get(path).text.encode() for path in sorted(paths)}
 
     def written(self) -> dict[str, bytes]:
@@ -121,7 +119,7 @@ class Town:
         ids = dict(self.furnished.ids)
         with sqlite3.connect(self.product.data_dir / "var" / "proxy.sqlite") as connection:
             asked = (("user_id", "users"), ("key_id", "access_keys"), ("bedrock_key_id", "bedrock_keys"))
-            found = [(name, str(row[0])) for name, table in asked for row in connection.execute(f"SELECT id FROM {table}")]  # noqa: S608
+            found = [(name, str(row[0])) for name, table in asked for row in connection.execute(f"SELECT id FROM {table}")]
         return [ids, *({**ids, name: value} for name, value in found[:60])]
 
 
@@ -158,7 +156,3 @@ def open_town(anthropic: Sandbox, bedrock: Sandbox, **more: str) -> Iterator[Tow
         town.remember("password", PASSWORD)
         yield town
         database.close()
-
-
-def as_json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)

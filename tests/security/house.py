@@ -90,7 +90,7 @@ class House:
 
 def _rows(connection: Any) -> dict[str, list[Any]]:
     tables = sorted(inspect(connection).get_table_names())
-    found = {table: connection.execute(text(f"SELECT * FROM {table}")).mappings().all() for table in tables}  # noqa: S608
+    found = {table: connection.execute(text(f"SELECT * FROM {table}")).mappings().all() for table in tables}
     return {table: sorted(map(str, filter(_is_kept, rows))) for table, rows in found.items() if table != "admin_sessions"}
 
 
