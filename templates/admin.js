@@ -44,7 +44,8 @@
     if (said) said.textContent = `Did not work (${event.detail.xhr.status}). Try again`;
   });
 
-  document.addEventListener("htmx:afterSwap", (event) => refine(event.detail.target));
+  /* Going back swaps the whole page in, and names no target. */
+  document.addEventListener("htmx:afterSwap", (event) => refine(event.detail.target ?? document));
   document.documentElement.classList.add("scripted");
   refine(document);
 })();

@@ -100,17 +100,16 @@ def test_a_bedrock_key_that_aws_takes_serves_when_the_plan_cannot(somebody: Some
 
 
 def test_a_bedrock_key_that_aws_refuses_says_why_and_can_be_tested_again(somebody: Somebody) -> None:
-    visitor, bedrock = somebody.visitor, somebody.town.bedrock
-    bedrock.fault("access_denied")
-    somebody.attach("bedrock-Quokka8-refused")
+    visitor = somebody.visitor
+    somebody.attach("bad-Quokka8-refused")
     assert "AWS refuses the Bedrock key" in visitor.text()
     assert "unhealthy" in visitor.page.locator("#bedrock").inner_text()
-    assert "bedrock-Quokka8-refused" not in visitor.page.content()
+    assert "bad-Quokka8-refused" not in visitor.page.content()
 
-    bedrock.clear_faults()
     visitor.page.get_by_role("button", name="Test now").click()
-    visitor.page.wait_for_function("() => document.querySelector('#bedrock').innerText.includes('AWS takes it')")
-    assert "healthy" in visitor.page.locator("#bedrock").inner_text()
+
+    visitor.page.wait_for_function("() => document.querySelector('#bedrock').innerText.includes('AWS refuses')")
+    assert "API Key" in visitor.page.locator("#bedrock .reason").inner_text()
 
 
 def test_a_budget_that_is_set_holds(somebody: Somebody) -> None:

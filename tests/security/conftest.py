@@ -1,4 +1,4 @@
-"""A furnished house for each file that asks for one."""
+"""A furnished house for each file that asks for one, and for some the running product with a browser before it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser.conftest import chromium as chromium
+from tests.browser.conftest import upstreams as upstreams
+from tests.browser.conftest import visit as visit
 from tests.security.house import House, open_house
 
 
