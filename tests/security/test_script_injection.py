@@ -29,6 +29,7 @@ _TYPE = """([names, text]) => {
   }
   document.querySelector("main form").noValidate = true;
 }"""
+BREAKING_OUT = "'\"></option></select></textarea></title><script>xss()</script><img src=/xss onerror=xss()>"
 _LISTEN = "window.xss = () => console.error('executed');"
 # What a form takes besides texts: without these it would be refused before its texts are kept.
 _SOUND = {
@@ -67,15 +68,11 @@ def fields_of(page: str) -> list[str]:
 def typed(client: LiveBrowser, path: str, payload: str) -> int:
     """One form with the payload in each of its texts; then again with sound values where it wants them."""
     names = fields_of(client.get(path).text)
-    whole = dict.fromkeys(names, payload)
+    whole = {name: f"{payload.replace(' ', '/')}@x" if name == "email" else payload for name in names}
     refused = client.post(path, **whole).status
     client.get(path)
-    return min(
-        refused,
-        client.post(
-            path, **{**whole, **{name: value for name, value in _SOUND.items() if name in names}}, **_model(names)
-        ).status,
-    )
+    sound = {name: value for name, value in _SOUND.items() if name in names}
+    return min(refused, client.post(path, **{**whole, **sound, **_model(names)}).status)
 
 
 def _model(names: list[str]) -> dict[str, str]:
@@ -104,7 +101,7 @@ def fill(town: Town) -> dict[str, int]:
 
 def running(visitor: Visitor) -> Visitor:
     visitor.page.context.add_init_script(_LISTEN)
-    visitor.expected.update({400, 403, 404, 422})
+    visitor.expected.update({400, 403, 404, 409, 413, 422})
     return visitor
 
 
@@ -120,20 +117,20 @@ def test_every_text_is_shown_as_text_on_every_page(town: Town, visit: Any) -> No
 
     assert set(statuses.values()) <= {200, 303, 409, 422}
     assert list(statuses.values()).count(303) >= len(PAYLOADS)
-    assert escape(PAYLOADS[0]) in visitor.go("/admin/users").content()
+    assert escape(PAYLOADS[9]) in town.client().get("/admin/users").text
     assert visitor.problems == []
 
 
 def test_what_is_typed_wrong_is_sent_back_as_text(town: Town, visit: Any) -> None:
     visitor = running(visit(town.url))
     town.enter(visitor)
-    joined = "".join(PAYLOADS)
     for path in ("/admin/users/new", "/admin/prices/new", "/admin/models/new"):
         names = fields_of(visitor.go(path).content())
-        visitor.page.evaluate(_TYPE, [names, joined])
+        visitor.page.evaluate(_TYPE, [names, BREAKING_OUT])
         with visitor.page.expect_navigation(wait_until="load"):
             visitor.page.locator("main form button[type=submit]").first.click()
 
+    visitor.problems[:] = [each for each in visitor.problems if "cannot be parsed, or is out of range" not in each]  # of numbers
     assert visitor.problems == []
 
 
@@ -141,7 +138,7 @@ def test_no_address_brings_a_script_with_it(town: Town, visit: Any) -> None:
     """Each filter of each list, and each part of an address."""
     visitor = running(visit(town.url))
     town.enter(visitor)
-    polyglot = quote("'\"></option></select></textarea></title><script>xss()</script><img src=/xss onerror=xss()>", safe="")
+    polyglot = quote(BREAKING_OUT, safe="")
     lists = {
         path: fields_of(visitor.go(path).content()) for path in ("/admin/users", "/admin/keys", "/admin/requests", "/admin/audit")
     }
