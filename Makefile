@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup run demo test prove bench lint lock clean
+.PHONY: help setup run demo test prove screenshots bench lint lock clean
 
 help:
 	@echo "make run    serve on 127.0.0.1:8080 with SQLite in var/"
@@ -13,6 +13,7 @@ help:
 	@echo "make setup  production and development dependencies into .venv"
 	@echo "make test   every test this machine allows; what it cannot run is skipped by name"
 	@echo "make prove  the long proofs: a million records, 100,000 requests, thirty kills; minutes"
+	@echo "make screenshots   pictures of every page into docs/screenshots, with a team at work"
 	@echo "make lint   ruff and mypy --strict"
 	@echo "make bench  latency, throughput and memory against a direct call and nginx"
 	@echo "make lock   resolve the dependencies of pyproject.toml into the hashed lock files"
@@ -30,6 +31,9 @@ test: $(VENV)/.development
 
 prove: $(VENV)/.development
 	$(BIN)/python -m pytest tests/prove -m prove
+
+screenshots: $(VENV)/.development
+	$(BIN)/python -m tests.browser.screenshots
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .

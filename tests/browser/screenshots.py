@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import random
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from tests.furnished import utc_now
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 MOST_BYTES = 120_000
 _MOST_HEIGHT = 2400
+_KEY = re.compile(r"/admin/keys/(key_\w+)")
 _TEAM = (
     "Grace Example",
     "Linus Example",
@@ -66,10 +68,10 @@ def furnish(town: Town) -> None:
         added = client.post("/admin/users/new", name=name, email=mail, monthly_budget_usd=str(dice.choice((50, 100, 250))))
         user_id = added.headers["location"].rpartition("/")[2].partition("?")[0]
         client.get(f"/admin/users/{user_id}/keys/new")
-        client.post(f"/admin/users/{user_id}/keys/new", name=dice.choice(("laptop", "desktop", "build server")))
+        issued = client.post(f"/admin/users/{user_id}/keys/new", name=dice.choice(("laptop", "desktop", "build server")))
         client.get(f"/admin/users/{user_id}/bedrock-keys/new")
         client.post(f"/admin/users/{user_id}/bedrock-keys/new", secret="bedrock-sandbox", region="us-east-1", residency="global")
-        people.append({"user_id": user_id})
+        people.append({"user_id": user_id, "key_id": _KEY.findall(issued.text)[0]})
     records = [record(number, dice.choice(people), dice) for number in range(3000)]
     for start in range(0, len(records), 500):
         town.database.run(lambda c, start=start: write_batch(c, records[start : start + 500]))  # type: ignore[misc]
@@ -100,8 +102,7 @@ def record(number: int, whose: Any, dice: random.Random) -> RequestRecord:
         "total_ms": dice.lognormvariate(8.6, 0.8),
         "overhead_ms": dice.uniform(1, 3),
     }
-    key = whose.get("key_id", f"key_{whose['user_id'][4:]}")
-    return RequestRecord(f"req_{number:026d}", at.timestamp(), whose["user_id"], key, **given)
+    return RequestRecord(f"req_{number:026d}", at.timestamp(), whose["user_id"], whose["key_id"], **given)
 
 
 def pictures(town: Town) -> Iterator[tuple[str, str, str, Page]]:
