@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup run demo test prove screenshots bench lint lock clean
+.PHONY: help setup run demo test prove prove-image screenshots bench lint lock clean
 
 help:
 	@echo "make run    serve on 127.0.0.1:8080 with SQLite in var/"
@@ -13,6 +13,7 @@ help:
 	@echo "make setup  production and development dependencies into .venv"
 	@echo "make test   every test this machine allows; what it cannot run is skipped by name"
 	@echo "make prove  the long proofs: a million records, 100,000 requests, thirty kills; minutes"
+	@echo "make prove-image  the container image, built and run; needs root, podman, crun and debootstrap"
 	@echo "make screenshots   pictures of every page into docs/screenshots, with a team at work"
 	@echo "make lint   ruff and mypy --strict"
 	@echo "make bench  latency, throughput and memory against a direct call and nginx"
@@ -39,6 +40,9 @@ lint: $(VENV)/.development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+prove-image: $(VENV)/.development
+	$(BIN)/python -m pytest tests/prove/test_image.py -m image
 
 bench: $(VENV)/.development
 	$(BIN)/python -m benchmarks

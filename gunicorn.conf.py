@@ -47,6 +47,18 @@ logconfig_dict = {  # gunicorn's own messages as our lines, redacted: it prints 
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # a slow disk must not look like a hung worker
 
 
+def post_fork(server, worker):
+    """A worker is built with what the master has read: one that is replaced while Secrets Manager is away comes up, too."""
+    if worker.app.app_uri == "wsgi:create_app()":
+        worker.app.load = build_app
+
+
+def build_app():
+    from wsgi import create_app  # after the fork: the master needs none of it
+
+    return create_app(_settings)
+
+
 def post_worker_init(worker):
     """Greenlets start here: after the fork, with a hub of this process.
 

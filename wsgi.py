@@ -17,15 +17,20 @@ from admin_app.app import AdminApp, Surroundings
 from admin_app.mount import mounted
 from core.access import NotFound
 from core.bedrock_keys import mark_bedrock_key_limited, mark_bedrock_key_unhealthy
+from core.bill_watch import check_bill
 from core.cache import Cache
-from core.crypto import open_vault
+from core.crypto import WatchedVault, open_vault
 from core.db import Database, DatabaseAway, cooperate_with_gevent, open_database
 from core.heartbeat import Heartbeat, Load, Worker
-from core.housekeeping import Housekeeper
+from core.housekeeping import Chore, Housekeeper
 from core.ids import new_id, new_request_id
 from core.kept import all_kept
 from core.local_files import LocalSecrets, ensure_local
 from core.log import AccessLog, configure_logging
+from core.metric_counts import Counts
+from core.metric_file import open_cells
+from core.metrics import cell_names
+from core.metrics_report import MetricsReporter, Outlet
 from core.pages import Pages
 from core.ports import BedrockProbe
 from core.price_rows import prices_in_force
@@ -52,6 +57,7 @@ from proxy_app.last_seen import LastSeen
 from proxy_app.lesson_book import LessonBook
 from proxy_app.lesson_sharing import LessonSharing
 from proxy_app.live_models import LiveModels
+from proxy_app.metric_sources import Asked, metric_sources
 from proxy_app.own_page import OwnFacts, OwnView
 from proxy_app.own_state import OwnStates
 from proxy_app.paid_attempt import PaidAttempt
@@ -65,7 +71,7 @@ from proxy_app.providers.plan import PlanLimits, PlanProvider
 from proxy_app.rate_limit import RateLimits
 from proxy_app.readiness import Readiness
 from proxy_app.recorder import Recorder
-from proxy_app.resources import Opener, Proxied, Ready
+from proxy_app.resources import MetricsPage, Opener, Proxied, Ready
 from proxy_app.service import Parts, Service
 from proxy_app.side_calls import SideCalls
 from proxy_app.spending import Spending, SpendingRules
@@ -85,8 +91,11 @@ def create_app(settings: Settings | None = None) -> Service:
     tick = Tick(database, settings.tick_s)
     worker_id = new_id("wrk")
 
+    cells = open_cells(settings.metrics_dir, cell_names())
+    counts = Counts(cells)
+
     grants = Cache[str, Known](_GRANTS_CACHED, time.monotonic)
-    vault = open_vault(settings, local)
+    vault = WatchedVault(open_vault(settings, local), lambda: counts.add("KmsErrors"))
     directory = Directory(
         database, vault, local.server_secret, grants, (time.monotonic, time.time), (settings.grant_ttl_s, settings.grant_stale_s)
     )
@@ -95,6 +104,8 @@ def create_app(settings: Settings | None = None) -> Service:
     recorder = Recorder(open_spool(settings.spool_dir, worker_id), database, load_prices(), AccessLog(lines), settings)
     spending = Spending(database, worker_id, _spending_rules(settings), (time.monotonic, time.time))
     recorder.listen(spending)
+    recorder.listen(counts)
+    recorder.refusals.append(lambda: counts.add("TurnedAwayCount"))
 
     pool = HttpPool(settings.connect_timeout_s, time.monotonic)
     windows = PlanWatch(database, time.time)
@@ -113,8 +124,12 @@ def create_app(settings: Settings | None = None) -> Service:
     reports = open_database(settings, pool_size=1)  # apart, so that a report cannot hold key look-ups up
     own = OwnView(OwnStates(windows, circuits, spending), reports, Pages(VERSION), _own_facts(settings))
     views = {"/status": own.status, "/statusline": own.status_line}
+    outlet = Outlet(lines.write if settings.emits_emf else None, settings.emf_namespace, worker_id)
+    asked = Asked(recorder, circuits, live, tick, lines, (database, reports))
+    metrics = MetricsReporter(cells, counts, metric_sources(asked), outlet)
     proxied = Proxied(inbound, _openers(gateway, side_calls), recorder, time.monotonic, RateLimits(time.monotonic), views)
-    proxy = ProxyApp(proxied, Ready(readiness), _new_request_id)
+    page = MetricsPage(inbound, settings, partial(metrics.exposition, settings.metrics_dir))
+    proxy = ProxyApp(proxied, Ready(readiness), _new_request_id, page)
     heartbeat = Heartbeat(database, _worker(worker_id), partial(_load, readiness, circuits, live, recorder))
     probe = build_bedrock_probe(settings)
     regions = load_catalogue().known_regions()
@@ -134,11 +149,11 @@ def create_app(settings: Settings | None = None) -> Service:
         database=database,
         readiness=readiness,
         heartbeat=heartbeat,
-        housekeeper=Housekeeper(database, all_kept(settings)),
+        housekeeper=Housekeeper(database, all_kept(settings), chores=_chores(settings, database)),
         reprice=lambda: recorder.use_prices(database.read(prices_in_force)),
         close_admin=admin.close,
         unreadable=proxy.unreadable,
-        beside=(last_seen, ExpiryWatch(database), admin.owner),
+        beside=(last_seen, ExpiryWatch(database), metrics, admin.owner),
     )
     return Service(mounted(admin, proxy), parts, settings.drain_s, settings.tick_s)
 
@@ -172,6 +187,10 @@ def _upstreams(
         plan, endpoint, known.models, time.monotonic, settings.count_tokens_timeout_s, settings.bedrock_count_region
     )
     return plan, bedrock, side_calls
+
+
+def _chores(settings: Settings, database: Database) -> tuple[Chore, ...]:
+    return (partial(check_bill, database),) if settings.bill_check == "on" else ()
 
 
 def _circuits(settings: Settings, local: LocalSecrets) -> Circuits:

@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from admin_app.fields import Cursor, Id, Limit, Moment, Text, Usd, cursor_of, micros, offset_of, usd
 from admin_app.operation import Doing, Listed, Offer, Operation, Shape, Shown, asks, changes
+from admin_app.secret_fields import SECRET
 from core import access_keys
 from core.access_keys import MOST_REQUESTS_PER_MINUTE, AccessKey, IssuedKey, KeyOptions
 from core.actor import Role
@@ -54,8 +55,8 @@ class KeyShown(Shown, frozen=True, kw_only=True):
 class IssuedShown(KeyShown, frozen=True, kw_only=True):
     """`access_key` is told this once; `base_url` is what its owner sets as ANTHROPIC_BASE_URL."""
 
-    access_key: str
-    base_url: str
+    access_key: Annotated[str, SECRET]
+    base_url: Annotated[str, SECRET]
 
     def __repr__(self) -> str:
         return f"IssuedShown(id={self.id!r})"

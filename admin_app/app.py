@@ -31,7 +31,12 @@ from admin_app import (
     user_pages,
 )
 from admin_app.account import account_routes
+from admin_app.admin_bearers import AdminBearers
 from admin_app.admission import Admission
+from admin_app.api import Api, ApiApp, is_below
+from admin_app.api_reference import ReferencePage
+from admin_app.api_routes import all_offers
+from admin_app.bearers import Bearers
 from admin_app.claim import ROUTE as CLAIM_ROUTE
 from admin_app.claim import ClaimPage, Issuing
 from admin_app.confirm import Confirm
@@ -79,7 +84,8 @@ _YEAR = "private, max-age=31536000, immutable"
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the admin app needs of the worker it runs in. `clock` is monotonic, `wall` unix seconds."""
+    """What the admin app needs of the worker it runs in. `clock` is monotonic, `wall` unix seconds. `bearers`: who
+    calls the API, where it is not the admins of the database."""
 
     this_worker: Callable[[], WorkerSeen]
     new_request_id: Callable[[], str]
@@ -90,13 +96,14 @@ class Surroundings:
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     known_regions: tuple[str, ...] = ()
+    bearers: Bearers | None = None
 
 
 class AdminApp:
     """A WSGI callable for `/admin` and all below it, and for links under `/claim/`.
 
-    `database` is its own: a report must not hold key look-ups up. `routes`: address -> what answers there, so that proofs can
-    be about all of them.
+    `database` is its own: a report must not hold key look-ups up. `routes`: address -> what answers there, and
+    `offers`, the API's, so that proofs can be about all of them.
     """
 
     def __init__(self, settings: Settings, secrets: LocalSecrets, database: Database, around: Surroundings) -> None:
@@ -112,18 +119,23 @@ class AdminApp:
         tools = Tools(settings, secrets.server_secret, around.vault, around.probe, *known)
         front = Front(doorkeeper, self._pages, database, tools, facts.now)
         note = SignInNotes(database, self._now)
+        bearers = around.bearers or AdminBearers(doorkeeper.admission, doorkeeper.credentials, note)
+        offers = all_offers(bearers)
         routes = {
             **{path: page for noun in _NOUNS for path, page in noun.routes(front).items()},
             HOME: OverviewPage(front, database, facts),
             f"{HOME}/login": SignIn(doorkeeper, note),
             f"{HOME}/logout": SignOut(doorkeeper, note),
             f"{HOME}/confirm": Confirm(doorkeeper, self._pages, note),
+            f"{HOME}/api": ReferencePage(front, offers),
             **account_routes(front, note),
             CLAIM_ROUTE: ClaimPage(database, self._pages, issuing),
             **{f"{place}/{file.name}": _Fixed(file) for place in (HOME, CLAIMS) for file in self._pages.files},
         }
-        self.routes = MappingProxyType(routes)
-        self._falcon = self._serving(routes, Gate(settings, around.new_request_id))
+        gate = Gate(settings, around.new_request_id)
+        self.routes, self.offers = MappingProxyType(routes), offers
+        self._falcon = self._serving(routes, gate)
+        self._api = ApiApp(Api(database, tools, bearers, facts.now), offers, gate)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         began, answered = self._around.clock(), dict[str, str]()
@@ -132,7 +144,8 @@ class AdminApp:
             answered.update({**dict(headers), "status": status[:3]})
             return start_response(status, headers)
 
-        chunks: Iterable[bytes] = self._falcon(environ, start)
+        answer = self._api if is_below(environ.get("PATH_INFO", "")) else self._falcon
+        chunks: Iterable[bytes] = answer(environ, start)
         self._note(
             answered, "claim" if _home(environ.get("PATH_INFO", "")) == CLAIMS else "admin", (self._around.clock() - began) * 1000
         )

@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from admin_app.fields import Cursor, Id, Limit, Moment, Text, cursor_of, offset_of
 from admin_app.operation import BadFields, Doing, Listed, Nothing, Offer, Operation, Shape, Shown, Work, asks, changes
+from admin_app.secret_fields import SECRET
 from core import bedrock_keys
 from core.access import Refused
 from core.actor import Role
@@ -76,7 +77,7 @@ class AttachedKey(Shape, frozen=True, kw_only=True):
     `expires_at`: when AWS will end it, to be warned in time."""
 
     user_id: Id
-    secret: Secret
+    secret: Annotated[Secret, SECRET]
     region: Text = ""
     residency: Residency = Residency.GLOBAL
     access_key_id: Id | None = None

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 from admin_app.access_key_operations import NewKey, noted, options_of
 from admin_app.fields import Cursor, Id, Limit, Text, cursor_of, offset_of, usd
 from admin_app.gate import CLAIMS
 from admin_app.operation import Doing, Listed, Nothing, Offer, Operation, Shape, Shown, asks, changes
+from admin_app.secret_fields import SECRET
 from core import claims
 from core.actor import Role
 from core.claims import OpenClaim
@@ -38,7 +39,7 @@ class LinkShown(Shown, frozen=True, kw_only=True):
 class NewLinkShown(LinkShown, frozen=True, kw_only=True):
     """`url` is told this once. Whoever opens it first, and presses the button there, gets the key."""
 
-    url: str
+    url: Annotated[str, SECRET]
 
     def __repr__(self) -> str:
         return f"NewLinkShown(id={self.id!r})"

@@ -10,7 +10,17 @@ import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
-from admin_app import cli_admins, cli_bedrock_keys, cli_keys, cli_ledger, cli_models, cli_prices, cli_repairs, cli_users
+from admin_app import (
+    cli_admins,
+    cli_bedrock_keys,
+    cli_keys,
+    cli_ledger,
+    cli_models,
+    cli_prices,
+    cli_reconcile,
+    cli_repairs,
+    cli_users,
+)
 from admin_app.cli_desk import Answer, Desk, Outside, Parser, Usage, Words
 from core.access import Refused
 from core.crypto import CannotOpen
@@ -80,6 +90,6 @@ def _parser() -> ArgumentParser:
     cli_bedrock_keys.add_words(nouns)
     cli_models.add_words(nouns)
     cli_repairs.add_words(nouns)
-    cli_ledger.add_words(nouns)
+    cli_reconcile.add_words(cli_ledger.add_words(nouns))
     cli_prices.add_words(nouns)
     return parser

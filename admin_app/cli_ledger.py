@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 _GROUP_OF = {"user": "user_id", "key": "access_key_id", "model": "model", "provider": "provider"}
 
 
-def add_words(nouns: Words) -> None:
+def add_words(nouns: Words) -> Words:
+    """The noun `ledger`, for whoever has another verb for it."""
     ledger = nouns.noun("ledger", "the books")
     bring = ledger.verb("import", _import, "rows from the log lines of requests; twice is as good as once")
     bring.add_argument("file", metavar="FILE", nargs="?", default="-", help="- or nothing: standard input")
@@ -55,6 +56,7 @@ def add_words(nouns: Words) -> None:
     cli_sessions.add_words(usage)
     purging = nouns.verb("purge", _purge, "delete what was kept long enough: request records, and all else that grows")
     purging.add_argument("--days", type=_days, metavar="DAYS", help="for request records, instead of PROXY_RETENTION_DAYS")
+    return ledger
 
 
 def _add_range(parser: ArgumentParser) -> None:

@@ -53,13 +53,11 @@ class KeysFile:
 
 
 def _users(work: Work, asked: FindUsers) -> Iterator[Listing]:
-    wanted, month, offset = UserFilter(asked.search, asked.status, asked.strategy, asked.sort), work.tools.month(work.now), 0
+    wanted, month, after = UserFilter(asked.search, asked.status, asked.strategy, asked.sort), work.tools.month(work.now), None
     while True:
-        at = offset
-        page = work.read(lambda doing, at=at: user_lines(doing.connection, wanted, work.now, month, _A_BATCH, at))  # type: ignore[misc]
+        page = work.read(lambda doing, at=after: user_lines(doing.connection, wanted, work.now, month, _A_BATCH, at))  # type: ignore[misc]
         yield of_users([line.user for line in page.lines])
-        offset += _A_BATCH
-        if offset >= page.total:
+        if (after := page.last) is None:
             return
 
 

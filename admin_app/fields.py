@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -45,6 +45,12 @@ def from_texts(takes: type[S], sent: Mapping[str, str]) -> S:
     return _into(takes, {name: value for name, value in given.items() if value is not msgspec.UNSET}, strict=False)
 
 
+def typed(takes: type[Shape], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Texts of a path as what their fields are, to be put beside JSON; as they came where they are not that."""
+    types = {each.encode_name: each.type for each in msgspec.structs.fields(takes)}
+    return {name: _lax(text, types.get(name)) for name, text in texts.items()}
+
+
 def usd(micros: int | None) -> Decimal | None:
     """Exact, in dollars."""
     return None if micros is None else (Decimal(micros) / 1_000_000).normalize() + 0
@@ -67,9 +73,12 @@ def cursor_of(*place: Any) -> str:
 def place_of(cursor: str, types: Any) -> Any:
     """What `cursor_of` was given, as a tuple of `types` (`tuple[datetime, str]`). Raises BadFields."""
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=types)
+        place = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=types)
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         raise BadFields({"cursor": "is not a next_cursor of ours"}) from None
+    if any(not _can_be_kept(part) or _is_beyond(part) for part in place):
+        raise BadFields({"cursor": "is not a next_cursor of ours"})
+    return place
 
 
 def offset_of(cursor: str) -> int:
@@ -88,10 +97,16 @@ def limits_of(field_type: Any) -> str:
 
 
 def _into(takes: type[S], sent: Mapping[str, Any], *, strict: bool) -> S:
+    if unfit := {name: "holds what cannot be kept" for name, value in sent.items() if not _can_be_kept(value)}:
+        raise BadFields(unfit)
     try:
-        return msgspec.convert(dict(sent), takes, strict=strict)
+        taken = msgspec.convert(dict(sent), takes, strict=strict)
     except msgspec.ValidationError as error:
         raise BadFields(_problems(takes, sent, strict) or {"": str(error)}) from None
+    named = ((each.encode_name, getattr(taken, each.name)) for each in msgspec.structs.fields(takes))
+    if beyond := {name: "is too far away" for name, value in named if _is_beyond(value)}:
+        raise BadFields(beyond)
+    return taken
 
 
 def _problems(takes: type[Shape], sent: Mapping[str, Any], strict: bool) -> dict[str, str]:
@@ -107,6 +122,30 @@ def _problems(takes: type[Shape], sent: Mapping[str, Any], strict: bool) -> dict
         except msgspec.ValidationError as error:
             problems[name] = _sentence(each.type, str(error))
     return problems
+
+
+def _can_be_kept(value: Any) -> bool:
+    """Databases keep neither NUL nor half of a surrogate pair."""
+    if isinstance(value, str):
+        return "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    if isinstance(value, dict):
+        return all(_can_be_kept(each) for pair in value.items() for each in pair)
+    return all(map(_can_be_kept, value)) if isinstance(value, list) else True
+
+
+def _is_beyond(value: Any) -> bool:
+    """A time that is in no year of UTC, or in no zone at all."""
+    try:
+        return isinstance(value, datetime) and (value.tzinfo is None or not value.astimezone(UTC))
+    except OverflowError:
+        return True
+
+
+def _lax(text: str, field_type: Any) -> Any:
+    try:
+        return text if field_type is None else msgspec.convert(text, field_type, strict=False)
+    except msgspec.ValidationError:
+        return text
 
 
 def _sentence(field_type: Any, error: str) -> str:

@@ -108,12 +108,16 @@ class Doing:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What an operation runs with, outside of any transaction: it may wait for other systems in between."""
+    """What an operation runs with, outside of any transaction: it may wait for other systems in between.
+
+    `also` is called at the end of each change's transaction with what the change returned.
+    """
 
     database: Database
     actor: Actor
     now: datetime
     tools: Tools
+    also: Callable[[Connection, Any], None] | None = field(default=None, repr=False)
 
     def read(self, ask: Callable[[Doing], T]) -> T:
         """Raises DatabaseAway."""
@@ -127,6 +131,8 @@ class Work:
             result = do(doing)
             if not doing.noted:
                 raise NotAudited(f"{do} changed something and noted nothing")
+            if self.also is not None:
+                self.also(connection, result)
             return result
 
         return self.database.run(audited)
@@ -157,12 +163,16 @@ def changes(do: Callable[[Doing, Any], Any]) -> Callable[[Work, Any], Any]:
 
 def perform(operation: Operation, work: Work, taken: Shape) -> Any:
     """The one way to an operation. Raises NotAllowed, NotConfirmed, Refused, DatabaseAway."""
-    actor = work.actor
+    check_allowed(operation, work.actor, work.now)
+    return operation.run(work, taken)
+
+
+def check_allowed(operation: Operation, actor: Actor, now: datetime) -> None:
+    """Raises NotAllowed, NotConfirmed."""
     if not actor.role.includes(operation.role):
         raise NotAllowed(f"this needs the role {operation.role}; {actor.username} is {actor.role}")
-    if operation.is_sensitive and not is_confirmed(actor, work.now):
+    if operation.is_sensitive and not is_confirmed(actor, now):
         raise NotConfirmed("confirm with your password first")
-    return operation.run(work, taken)
 
 
 def is_confirmed(actor: Actor, now: datetime) -> bool:
@@ -183,10 +193,14 @@ class BadFields(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An operation at an address of the API: `method` and `path` below `/admin/api/v1`; `{name}` in it is a field of `takes`."""
+    """An operation at an address of the API: `method` and `path` below `/admin/api/v1`; `{name}` in it is a field of `takes`.
+
+    `is_open`: for whoever the allowlist lets in, such as somebody who signs in; `actor` is nobody then, with an address.
+    """
 
     method: str
     path: str
     operation: Operation
     status: int = 200
     tag: str = ""
+    is_open: bool = False

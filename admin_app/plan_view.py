@@ -21,10 +21,10 @@ _WORDS = MappingProxyType({"5h": "5 hours", "7d": "7 days", OVERAGE: "beyond the
 
 @dataclass(frozen=True, slots=True)
 class WindowView:
-    """`percent` and `resets_at` None: not told. `is_over`: it was reset since."""
+    """`percent` and `resets_at` None: not told. `is_over`: it was reset since. `is_used_up`: nothing is served from it now."""
 
     words: str
-    status: str
+    is_used_up: bool
     percent: int | None
     resets_at: datetime | None
     is_over: bool
@@ -63,7 +63,7 @@ def plan_view(seen: PlanSeen | None, now: datetime) -> PlanView | None:
         windows=tuple(_window(window, now) for window in seen.windows.windows),
         names=tuple(lines),
         days=tuple((day, tuple(_whole(each.get(day)) for each in by_day)) for day in days),
-        chart=percent_lines(title, lines, now - LOOKED_BACK, now) if lines else None,
+        chart=percent_lines(title, lines, now - LOOKED_BACK, now) if any(len(each) > 1 for each in lines.values()) else None,
     )
 
 
@@ -76,7 +76,9 @@ def words_of(name: str) -> str:
 def _window(window: PlanWindow, now: datetime) -> WindowView:
     resets_at = None if window.resets_at is None else datetime.fromtimestamp(window.resets_at, UTC)
     percent = _whole(None if window.utilization is None else window.utilization * 100)
-    return WindowView(words_of(window.name), window.status, percent, resets_at, resets_at is not None and resets_at <= now)
+    is_over = resets_at is not None and resets_at <= now
+    is_used_up = window.status == "rejected" and not is_over and window.name != OVERAGE
+    return WindowView(words_of(window.name), is_used_up, percent, resets_at, is_over)
 
 
 def _highest(

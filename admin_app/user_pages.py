@@ -14,7 +14,7 @@ import msgspec
 from admin_app import user_operations as does
 from admin_app import whole_operations
 from admin_app.deeds import Deed, DeedPage, Said
-from admin_app.fields import from_texts, offset_of
+from admin_app.fields import from_texts
 from admin_app.front import Front, Texts, query_of, see_other
 from admin_app.operation import BadFields, Operation, Work, perform
 from core.access import Refused
@@ -54,8 +54,7 @@ class UsersPage:
         except BadFields:  # a link from elsewhere; the whole list is better than an error
             query, asked = Texts(), does.FindUsers()
         listed = perform(does.LIST, work, asked)
-        begins = offset_of(asked.cursor)
-        self._front.show(req, resp, "users/list.html", nav="users", listed=listed, query=query, begins=begins, **_WORDS)
+        self._front.show(req, resp, "users/list.html", nav="users", listed=listed, query=query, **_WORDS)
 
 
 class UserPage:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from admin_app.access_key_operations import KeyShown, TheKey
@@ -21,7 +20,7 @@ from admin_app.operation import Doing, Nothing, Operation, Shape, asks, changes
 from admin_app.plan_view import LOOKED_BACK, PlanView, plan_view
 from admin_app.user_operations import TheUser, UserShown
 from admin_app.user_operations import shown as user_shown
-from core.access_keys import find_key
+from core.access import NotFound
 from core.actor import Role
 from core.bedrock_key_list import BedrockFilter, bedrock_lines
 from core.budget import Month, month_of
@@ -132,13 +131,16 @@ def _total(models: tuple[ModelSums, ...]) -> Sums:
 
 
 def _close(doing: Doing, taken: ClosedCircuit) -> Nothing:
-    key = find_key(doing.connection, taken.key_id)
-    before: dict[str, Any] = {"provider": ProviderName.PLAN, "family": taken.family, "state": "open"}
-    close_circuit(doing.connection, ProviderName.PLAN, key.id, taken.family, doing.now)
-    doing.note("circuit.close", key.id, before, {**before, "state": "closed"})
+    held = circuits_of(doing.connection, (taken.key_id,), doing.now)
+    row = next((row for row in held if (row.provider, row.family) == (ProviderName.PLAN, taken.family)), None)
+    if row is None:
+        raise NotFound("this circuit is not open (any more)")
+    close_circuit(doing.connection, row.provider, row.holder, row.family, doing.now)
+    known = {"provider": row.provider, "family": row.family, "fault": row.fault, "until": row.until}
+    doing.note("circuit.close", row.holder, {**known, "state": row.state}, {})
     return Nothing()
 
 
 USER = Operation("getUserWhole", "All about a user", Role.VIEWER, TheUser, UserWhole, asks(_user))
 KEY = Operation("getAccessKeyWhole", "All about an access key", Role.VIEWER, TheKey, KeyWhole, asks(_key))
-CLOSE = Operation("closeCircuit", "Let a key's requests to the Plan again", Role.EDITOR, ClosedCircuit, Nothing, changes(_close))
+CLOSE = Operation("closeCircuitOfKey", "Close a key's circuit", Role.EDITOR, ClosedCircuit, Nothing, changes(_close))

@@ -13,7 +13,8 @@ import re
 import secrets
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import bcrypt
@@ -199,6 +200,30 @@ class KmsVault:
             raise problem(f"KMS refused to {operation.replace('_', ' ')} ({code})") from None
         except BotoCoreError as error:
             raise VaultAway(f"KMS cannot be reached ({type(error).__name__})") from None
+
+
+class WatchedVault:
+    """Tells each time that the vault inside could not do its work."""
+
+    def __init__(self, inner: Vault, on_failure: Callable[[], None]) -> None:
+        self._inner = inner
+        self._on_failure = on_failure
+
+    def seal(self, plaintext: str, row_id: str) -> bytes:
+        with self._watched():
+            return self._inner.seal(plaintext, row_id)
+
+    def open(self, sealed: bytes, row_id: str) -> str:
+        with self._watched():
+            return self._inner.open(sealed, row_id)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except CannotOpen:
+            self._on_failure()
+            raise
 
 
 def open_vault(settings: Settings, local: LocalSecrets, client: Any = None) -> Vault:

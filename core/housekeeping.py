@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from core import retention
+from core import idempotency, retention
 from core.db import Database, DatabaseAway
 from core.retention import Kept
 from core.threads import Running, sleep, spawn
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 LOOK_S = 600.0
 DAY = timedelta(days=1)
 _CLAIMED_S = 3600.0
+
+Chore = Callable[[datetime], None]  # done once a day after the purge, by one worker of all; must not raise
 
 
 class Housekeeper:
@@ -33,12 +35,14 @@ class Housekeeper:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         pause: Callable[[float], None] = sleep,
         chance: Callable[[], float] = random.random,
+        chores: Sequence[Chore] = (),
     ) -> None:
         self._database = database
         self._all_kept = all_kept
         self._now = now
         self._pause = pause
         self._chance = chance
+        self._chores = chores
         self._running: Running | None = None
         self._stopping = False
 
@@ -58,8 +62,11 @@ class Housekeeper:
             if not self._database.run(lambda connection: retention.claim(connection, now, _CLAIMED_S)):
                 return
             purged = {kept.name: self._purge(kept, now) for kept in self._all_kept}
+            self._database.run(lambda connection: idempotency.purge(connection, now))
             self._database.run(lambda connection: retention.put_off(connection, now + DAY))
             log.info("what was kept long enough was deleted", extra={"context": {"purged": purged}})
+            for chore in self._chores:
+                chore(now)
         except DatabaseAway as error:
             log.warning("housekeeping has to wait: %s", error)
         except Exception:

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, nulls_last, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, and_, func, nulls_last, or_, select
 
 from core.access import NotFound, is_valid_at
 from core.access_keys import AccessKey, access_key_of
@@ -71,8 +71,9 @@ class KeyPage:
 
 def key_lines(connection: Connection, wanted: KeyFilter, now: datetime, month: str, limit: int, offset: int = 0) -> KeyPage:
     """One query. `month` is that of the budgets' time zone ("2026-11")."""
-    query = _ordered(_filtered(_query(month), wanted, now), wanted.sort)
-    found = connection.execute(query.limit(limit + 1).offset(offset)).all()
+    chosen = _ordered(_filtered(_ids(wanted, month), wanted, now), wanted.sort).limit(limit + 1).offset(offset).subquery()
+    query = _query(month).where(access_keys.c.id.in_(select(chosen.c.id)))
+    found = connection.execute(_ordered(query, wanted.sort)).all()
     return KeyPage(tuple(map(_line, found[:limit])), len(found) > limit)
 
 
@@ -84,12 +85,25 @@ def key_line(connection: Connection, key_id: str, month: str) -> KeyLine:
     return _line(row)
 
 
+def _ids(wanted: KeyFilter, month: str) -> Select[Any]:
+    """Sorting ten thousand ids is cheap, whole rows is not: those are read for one page alone."""
+    source: FromClause = access_keys
+    if wanted.search or wanted.sort is KeySort.USER:
+        source = source.join(users)
+    if wanted.sort is KeySort.SPEND:
+        source = source.outerjoin(spend_monthly, _spent_in(month))
+    return select(access_keys.c.id).select_from(source)
+
+
+def _spent_in(month: str) -> ColumnElement[bool]:
+    return and_(spend_monthly.c.access_key_id == access_keys.c.id, spend_monthly.c.month == month)
+
+
 def _query(month: str) -> Select[Any]:
     shown = [column for column in access_keys.c if column.name not in _UNREAD]
     theirs = (users.c.name.label("user_name"), users.c.status.label("user_status"), users.c.strategy.label("user_strategy"))
     spent = func.coalesce(spend_monthly.c.cost_micros, 0).label("spent_micros")
-    this_month = and_(spend_monthly.c.access_key_id == access_keys.c.id, spend_monthly.c.month == month)
-    return select(*shown, *theirs, spent).select_from(access_keys.join(users).outerjoin(spend_monthly, this_month))
+    return select(*shown, *theirs, spent).select_from(access_keys.join(users).outerjoin(spend_monthly, _spent_in(month)))
 
 
 def _filtered(query: Select[Any], wanted: KeyFilter, now: datetime) -> Select[Any]:

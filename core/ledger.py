@@ -105,6 +105,11 @@ def write_all(
     return write_all(database, records[:middle], dead, zone) + write_all(database, records[middle:], dead, zone)
 
 
+def known_among(connection: Connection, request_ids: Sequence[str]) -> set[str]:
+    """Those that have their row already."""
+    return set(connection.execute(select(requests.c.request_id).where(requests.c.request_id.in_(request_ids))).scalars())
+
+
 def is_error(status: int, provider: str, fault: str) -> bool:
     """Answers that are 5xx, or that we made because no upstream gave one. Who hung up got no error."""
     if fault == "client_gone":

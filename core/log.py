@@ -278,9 +278,10 @@ def _shortened(value: Any, chars: int) -> Any:
     if isinstance(value, str):
         return _cut(value, chars)
     if isinstance(value, dict):
-        return {name[:chars]: _shortened(inner, chars) for name, inner in value.items()}
+        return {_cut(name, chars): _shortened(inner, chars) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_shortened(inner, chars) for inner in value[: chars // 10]]
+        kept = [_shortened(inner, chars) for inner in value[: chars // 10]]
+        return [*kept, _CUT] if len(kept) < len(value) else kept
     return value
 
 

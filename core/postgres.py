@@ -20,7 +20,7 @@ from sqlalchemy import URL, Engine, QueuePool, create_engine, event
 from sqlalchemy.engine.interfaces import Dialect, ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
-from core.secrets import SecretUnavailable, is_secret_address
+from core.secrets import SecretText, SecretUnavailable
 from core.threads import is_cooperative
 
 CONNECT_TIMEOUT_S = 3
@@ -50,31 +50,30 @@ _AWAY_CLASSES = frozenset({"08", "28", "53", "58"})
 
 
 class Login:
-    """User and password from a JSON secret; the secret is read again when the server refuses them (SPEC section 14).
+    """User and password from a JSON secret; one of Secrets Manager is read again when the server refuses them (SPEC section 14).
 
-    `source` is the JSON itself or a Secrets Manager address. Reads at most once in 5 s, so that a wrong secret is no storm.
+    Begins with the text that the start read; raises SecretUnavailable when that has another shape. Reads again at most once
+    in 5 s, so that a wrong secret is no storm.
     """
 
-    def __init__(self, source: str, fetch: Callable[[str], str], clock: Callable[[], float]) -> None:
-        self._source = source
+    def __init__(self, secret: str, fetch: Callable[[str], str], clock: Callable[[], float]) -> None:
+        self._parameters = _login_in(secret)
+        self._address = secret.address if isinstance(secret, SecretText) else ""
         self._fetch = fetch
         self._clock = clock
         self._read_at = float("-inf")
-        self._parameters: dict[str, str] = {}
 
     def parameters(self) -> dict[str, str]:
-        """`user` and `password`. Raises SecretUnavailable, also when the secret has another shape."""
-        if not self._parameters and not self.read_again():
-            raise SecretUnavailable("the database secret could not be read a moment ago")
+        """`user` and `password`."""
         return self._parameters
 
     def read_again(self) -> bool:
-        """Whether there are other values than before. Blocks on Secrets Manager."""
-        if self._clock() - self._read_at < _SECRET_EVERY_S:
+        """Whether there are other values than before. Blocks on Secrets Manager. Raises SecretUnavailable, and keeps the old."""
+        if not self._address or self._clock() - self._read_at < _SECRET_EVERY_S:
             return False
         self._read_at = self._clock()
         before = self._parameters
-        self._parameters = _login_in(self._fetch(self._source) if is_secret_address(self._source) else self._source)
+        self._parameters = _login_in(self._fetch(self._address))
         return self._parameters != before
 
 

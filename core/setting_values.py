@@ -5,6 +5,8 @@ Pure. Each takes the text as it stands in the environment and raises ValueError 
 
 from __future__ import annotations
 
+import json
+import re
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import urlsplit
@@ -89,10 +91,41 @@ def database_url(value: str) -> str:
     return value
 
 
+def database_login(value: str) -> str:
+    """The text itself: where it was read must not get lost."""
+    try:
+        login = json.loads(value)
+        usable = all(isinstance(login[name], str) and login[name] for name in ("username", "password"))
+    except (ValueError, TypeError, KeyError):
+        usable = False
+    if not usable:
+        raise ValueError('must be JSON {"username": ..., "password": ...}')
+    return value
+
+
 def level(value: str) -> str:
     if value.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
         raise ValueError("must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
     return value.upper()
+
+
+def switch(value: str) -> str:
+    if value.lower() not in ("auto", "on", "off"):
+        raise ValueError("must be auto, on or off")
+    return value.lower()
+
+
+def on_or_off(value: str) -> str:
+    if value.lower() not in ("on", "off"):
+        raise ValueError("must be on or off")
+    return value.lower()
+
+
+def namespace(value: str) -> str:
+    """CloudWatch keeps names that begin with `AWS/` for itself."""
+    if not re.fullmatch(r"[\w./#:-]{1,255}", value, re.ASCII) or value.startswith("AWS/"):
+        raise ValueError("must be 1 to 255 of letters, digits and . - _ / # : and not begin with AWS/")
+    return value
 
 
 def password_hash(value: str) -> str:

@@ -1,8 +1,9 @@
 """Every setting of the product: name, type, default, unit and one sentence, in one place.
 
 The only reader of the environment. A value comes from `PROXY_<NAME>`, else from the file that `PROXY_<NAME>_FILE` names
-(its text, stripped), and a value that is an `arn:aws:secretsmanager:` address is fetched from there. Invariant: either all
-problems are reported at once (`BadSettings`), or the result is complete and frozen.
+(its text, stripped), and a value that is an `arn:aws:secretsmanager:` address is fetched from there (a `SecretText`, so that
+who uses it can read it again). Invariant: either all problems are reported at once (`BadSettings`), or the result is complete
+and frozen.
 """
 
 from __future__ import annotations
@@ -15,21 +16,25 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from core.secrets import SecretUnavailable, fetch_secret, is_secret_address
+from core.secrets import SecretReader, SecretUnavailable, is_secret_address
 from core.setting_values import (
     Network,
     bind,
     cap,
     count,
+    database_login,
     database_url,
     dollars,
     environment,
     flag,
     level,
+    namespace,
     networks,
+    on_or_off,
     password_hash,
     positive,
     region,
+    switch,
     text,
     timezone,
     url,
@@ -44,9 +49,8 @@ class BadSettings(Exception):
         self.problems = problems
 
 
-def setting(read: Callable[[str], Any], default: Any, doc: str, *, secret: bool = False, rotates: bool = False) -> Any:
-    """`rotates`: a Secrets Manager address stays one, and who uses the value fetches it (it changes while we run)."""
-    return field(default=default, repr=not secret, metadata={"parse": read, "doc": doc, "secret": secret, "rotates": rotates})
+def setting(read: Callable[[str], Any], default: Any, doc: str, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"parse": read, "doc": doc, "secret": secret})
 
 
 _REACHABLE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # listening on every address is no address to call
@@ -70,11 +74,10 @@ class Settings:
     database_host: str = setting(text, "", "Database host, with `PROXY_DATABASE_NAME` and `_SECRET`, instead of a URL.")
     database_name: str = setting(text, "claude_code_proxy", "Database name that goes with the host.")
     database_secret: str = setting(
-        text,
+        database_login,
         "",
         'JSON `{"username", "password"}` that goes with the host (usually a Secrets Manager address).',
         secret=True,
-        rotates=True,
     )
     database_pool_size: int = setting(count, 4, "PostgreSQL connections of the proxy in each worker; 10 a task at most in all.")
 
@@ -134,6 +137,9 @@ class Settings:
     admin_allowed_cidrs: tuple[Network, ...] = setting(networks, (), "Networks that may reach /admin; empty: every one.")
     trusted_proxies: tuple[Network, ...] = setting(networks, (), "Networks whose `x-forwarded-for` is believed.")
     metrics_allowed_cidrs: tuple[Network, ...] = setting(networks, _LOOPBACK, "Networks that may read /metrics.")
+    emf: str = setting(switch, "auto", "Metrics as Embedded Metric Format in the log: `on`, `off`; `auto`: in production alone.")
+    emf_namespace: str = setting(namespace, "ClaudeCodeProxy", "CloudWatch namespace of those metrics.")
+    bill_check: str = setting(on_or_off, "off", "`on`: compare the ledger with Bedrock's own metrics each day.")
     log_level: str = setting(level, "INFO", "Least level of application log lines.")
 
     @property
@@ -150,15 +156,24 @@ class Settings:
     def spool_dir(self) -> Path:
         return self.data_dir / "spool"
 
+    @property
+    def metrics_dir(self) -> Path:
+        return self.data_dir / "metrics"
 
-def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    @property
+    def emits_emf(self) -> bool:
+        return self.emf == "on" or (self.emf == "auto" and not self.is_local)
+
+
+def load_settings(environ: Mapping[str, str] | None = None, secrets: SecretReader | None = None) -> Settings:
     """Read the environment once. Raises BadSettings with every problem. Blocks only for Secrets Manager addresses."""
     env = os.environ if environ is None else environ
+    reader = secrets or SecretReader()
     problems: list[str] = []
     values: dict[str, Any] = {}
     for spec in fields(Settings):
         try:
-            raw = _raw(env, spec.name, rotates=spec.metadata["rotates"])
+            raw = _raw(env, spec.name, reader)
             if raw is not None:
                 values[spec.name] = spec.metadata["parse"](raw)
         except (ValueError, OSError, SecretUnavailable) as error:
@@ -171,14 +186,13 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
-def _raw(env: Mapping[str, str], name: str, *, rotates: bool) -> str | None:
+def _raw(env: Mapping[str, str], name: str, secrets: SecretReader) -> str | None:
     variable = f"PROXY_{name.upper()}"
     raw = env.get(variable)
     if raw is None and (path := env.get(f"{variable}_FILE")):
         raw = Path(path).read_text(encoding="utf-8").strip()
     if raw is not None and is_secret_address(raw):
-        fetched = fetch_secret(raw)  # also of one that rotates: a start must say that it cannot be read
-        return raw if rotates else fetched
+        return secrets.read(raw)
     return raw or None
 
 

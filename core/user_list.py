@@ -7,13 +7,14 @@ which is limited, and of their keys, never with the number of requests.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Subquery, func, nulls_last, or_, select
+from sqlalchemy import BigInteger, Connection, Row, Select, Subquery, and_, cast, func, literal, or_, select
 
 from core.access import NotFound, is_valid_at
+from core.columns import UtcTime
 from core.models import access_keys, bedrock_keys, users
 from core.spend_models import spend_monthly
 from core.types import KeyHealth, Strategy, UserStatus
@@ -25,6 +26,16 @@ class UserSort(StrEnum):
     CREATED = "created"
     LAST_SEEN = "last_seen"
     SPEND = "spend"
+
+
+# The parts of each order that go downwards; what they are is in _query.
+_DIRECTIONS = {
+    UserSort.NAME: (False, False),
+    UserSort.CREATED: (True, False),
+    UserSort.LAST_SEEN: (True, False),
+    UserSort.SPEND: (True, False, False),
+}
+_NEVER = literal(datetime(1970, 1, 1, tzinfo=UTC), UtcTime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +60,26 @@ class UserLine:
     spent_micros: int
 
 
+Place = tuple[Any, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class UserPage:
+    """`last` is the place of the last line in its order, for the page after it; None where there is none."""
+
     lines: tuple[UserLine, ...]
-    total: int
+    last: Place | None
 
 
-def user_lines(connection: Connection, wanted: UserFilter, now: datetime, month: str, limit: int, offset: int = 0) -> UserPage:
-    """One query. `month` is that of the budgets' time zone ("2026-11"). Behind the last page `total` is 0."""
-    found = connection.execute(_query(wanted, now, month).limit(limit).offset(offset)).all()
-    return UserPage(tuple(map(_line, found)), found[0].total if found else 0)
+def user_lines(
+    connection: Connection, wanted: UserFilter, now: datetime, month: str, limit: int, after: Place | None = None
+) -> UserPage:
+    """One query. `month` is that of the budgets' time zone ("2026-11"). Whoever comes or goes meanwhile moves nobody else to
+    another page."""
+    found = connection.execute(_query(wanted, now, month, after).limit(limit + 1)).all()
+    shown = found[:limit]
+    last = tuple(shown[-1]._mapping[f"place_{number}"] for number in range(len(_DIRECTIONS[wanted.sort]))) if shown else None
+    return UserPage(tuple(map(_line, shown)), last if len(found) > limit else None)
 
 
 def user_line(connection: Connection, user_id: str, now: datetime, month: str) -> UserLine:
@@ -69,25 +90,40 @@ def user_line(connection: Connection, user_id: str, now: datetime, month: str) -
     return _line(row)
 
 
-def _query(wanted: UserFilter, now: datetime, month: str) -> Select[Any]:
+def _query(wanted: UserFilter, now: datetime, month: str, after: Place | None = None) -> Select[Any]:
     keys, attached, spend = _keys(now), _attached(), _spend(month)
     source = users.outerjoin(keys, keys.c.user_id == users.c.id).outerjoin(attached, attached.c.user_id == users.c.id)
     source = source.outerjoin(spend, spend.c.user_id == users.c.id)
+    spent = cast(func.coalesce(spend.c.micros, 0), BigInteger)  # PostgreSQL adds integers up to a numeric
+    name, seen = func.lower(users.c.name), func.coalesce(keys.c.last_seen_at, _NEVER)
     figures = (
         func.coalesce(keys.c.active, 0).label("active_keys"),
         keys.c.last_seen_at,
         func.coalesce(attached.c.there, 0).label("attached"),
         func.coalesce(attached.c.troubled, 0).label("troubled"),
-        func.coalesce(spend.c.micros, 0).label("spent_micros"),
+        spent.label("spent_micros"),
     )
-    query = select(users, *figures, func.count().over().label("total")).select_from(source)
-    orders = {
-        UserSort.NAME: (func.lower(users.c.name),),
-        UserSort.CREATED: (users.c.created_at.desc(),),
-        UserSort.LAST_SEEN: (nulls_last(keys.c.last_seen_at.desc()),),
-        UserSort.SPEND: (func.coalesce(spend.c.micros, 0).desc(), func.lower(users.c.name)),
+    places: dict[UserSort, tuple[Any, ...]] = {
+        UserSort.NAME: (name, users.c.id),
+        UserSort.CREATED: (users.c.created_at, users.c.id),
+        UserSort.LAST_SEEN: (seen, users.c.id),
+        UserSort.SPEND: (spent, name, users.c.id),
     }
-    return _filtered(query, wanted).order_by(*orders[wanted.sort], users.c.id)
+    place, directions = places[wanted.sort], _DIRECTIONS[wanted.sort]
+    labelled = (part.label(f"place_{number}") for number, part in enumerate(place))
+    query = _filtered(select(users, *figures, *labelled).select_from(source), wanted)
+    if after is not None:
+        query = query.where(_behind(place, directions, after))
+    return query.order_by(*(part.desc() if down else part for part, down in zip(place, directions, strict=True)))
+
+
+def _behind(place: tuple[Any, ...], directions: tuple[bool, ...], after: Place) -> Any:
+    """Later in an order whose parts each have a direction."""
+    part, down, value = place[0], directions[0], after[0]
+    further = part < value if down else part > value
+    if len(place) == 1:
+        return further
+    return or_(further, and_(part == value, _behind(place[1:], directions[1:], after[1:])))
 
 
 def _filtered(query: Select[Any], wanted: UserFilter) -> Select[Any]:

@@ -10,7 +10,9 @@ from alembic import context
 from sqlalchemy import Connection
 
 import core.admin_models
-import core.spend_models  # noqa: F401  both add their tables
+import core.audit
+import core.idempotency
+import core.spend_models  # noqa: F401  all add their tables
 from core.db import open_database
 from core.models import metadata
 from core.settings import load_settings

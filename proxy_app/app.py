@@ -16,7 +16,18 @@ import falcon
 
 from proxy_app.call import Headers
 from proxy_app.errors import Refused, error_reply
-from proxy_app.resources import BOOKED, REPLY_HEADERS, REQUEST_ID, Health, Proxied, Ready, reply_headers, send, status_line
+from proxy_app.resources import (
+    BOOKED,
+    REPLY_HEADERS,
+    REQUEST_ID,
+    Health,
+    MetricsPage,
+    Proxied,
+    Ready,
+    reply_headers,
+    send,
+    status_line,
+)
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +46,12 @@ _NO_REQUEST = {
 class ProxyApp:
     """A WSGI callable."""
 
-    def __init__(self, proxied: Proxied, ready: Ready, new_request_id: Callable[[], str]) -> None:
+    def __init__(
+        self, proxied: Proxied, ready: Ready, new_request_id: Callable[[], str], metrics: MetricsPage | None = None
+    ) -> None:
         self._new_request_id = new_request_id
         self._proxied = proxied
-        self._falcon = self._routes(ready)
+        self._falcon = self._routes(ready, metrics)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """`HEAD` of anything is 200 at once, without authentication: Claude Code warms its connection with one."""
@@ -68,7 +81,7 @@ class ProxyApp:
         named = ("x-proxy-request-id", environ.get(REQUEST_ID) or self._new_request_id())
         return (named, _CLOSE) if _has_body(environ) else (named,)
 
-    def _routes(self, ready: Ready) -> falcon.App[Any, Any]:
+    def _routes(self, ready: Ready, metrics: MetricsPage | None) -> falcon.App[Any, Any]:
         app = falcon.App()
         app.req_options.strip_url_path_trailing_slash = False
         health = Health()
@@ -76,6 +89,8 @@ class ProxyApp:
             app.add_route(path, health)
         for path in ("/ready", "/readyz"):
             app.add_route(path, ready)
+        if metrics is not None:
+            app.add_route("/metrics", metrics)
         app.add_route("/", _Front())
         app.add_sink(self._proxied, prefix="/")
         app.add_error_handler(falcon.HTTPError, self._http_error)
@@ -85,6 +100,8 @@ class ProxyApp:
     def _http_error(self, req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: Any) -> None:
         if error.status_code == 404:
             refused = Refused(404, "not_found_error", "there is no such path", close=_has_body(req.env))
+        elif error.status_code == 403:
+            refused = Refused(403, "permission_error", "not from this address", close=_has_body(req.env))
         elif error.status_code == 405:
             refused = Refused(405, "invalid_request_error", "this path takes GET alone", close=_has_body(req.env))
         else:

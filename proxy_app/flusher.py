@@ -19,8 +19,8 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from core.db import Database, DatabaseAway
-from core.ledger import write_all
-from core.record import RequestRecord
+from core.ledger import known_among, write_all
+from core.record import WORKER_LOST, RequestRecord
 from core.spool import Spool
 from core.threads import Running, sleep, spawn
 from core.under_way import UnderWay, adopt_orphans
@@ -45,6 +45,9 @@ class Listener(Protocol):
 
     def flushed(self, records: Sequence[RequestRecord]) -> None:
         """These, finished in this worker, are dealt with. A record may come twice after a failure in between."""
+
+    def recovered(self, records: Sequence[RequestRecord]) -> None:
+        """These are dealt with; nobody has heard of them, since the worker that was answering them was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,15 +178,26 @@ class Flusher:
         records = _parsed(lines, unreadable)
         if records:
             sleep(0)  # parsing and writing are two stalls of the hub, not one
+        lost = () if spool is self._spool else self._unheard(records)
         written = write_all(self._database, records, unwritable, self._zone)
         # Only now: while the database is away a batch is tried again and again.
         for line, reason in (*unreadable, *((record.to_json(), reason) for record, reason in unwritable)):
             self._set_aside(line, reason)
         spool.cut(position)
-        if records and spool is self._spool:
-            for listener in self.listeners:
+        for listener in self.listeners if records else ():
+            if spool is self._spool:
                 listener.flushed(records)
+            elif lost:
+                listener.recovered(lost)
         return written
+
+    def _unheard(self, records: Sequence[RequestRecord]) -> Sequence[RequestRecord]:
+        """Of a dead worker's: answers that never finished. What finished was heard of there; it stands before them, or the ledger
+        has it already, though a slot still says otherwise."""
+        finished = {record.request_id for record in records if record.error_type != WORKER_LOST}
+        lost = {record.request_id: record for record in records if record.request_id not in finished}
+        known = self._database.run(lambda connection: known_among(connection, [*lost])) if lost else set()
+        return [record for request_id, record in lost.items() if request_id not in known]
 
     def _raise_alarm(self) -> None:
         """A full disk is told once, and that it is over; a loss with every new figure."""

@@ -56,6 +56,7 @@ class Recorder:
         self._clock, self._wall = clocks
         self._flusher = Flusher(spool, database, settings.flush_interval_s, self._clock, ZoneInfo(settings.budget_timezone))
         self._unrecorded = 0
+        self.refusals: list[Callable[[], None]] = []  # called for each request that was turned away; must not block
 
     @property
     def books(self) -> Books:
@@ -106,6 +107,8 @@ class Recorder:
         """A request that was turned away before it was anybody's: it has a log line, and no place in the ledger."""
         context = {"user_id": "", "access_key_id": "", "provider": "", "status": status, "error_type": error_type}
         self._access_log.write(request_id, self._wall(), {**context, "trace": [reason] if reason else []})
+        for heard in self.refusals:
+            heard()
 
     def looked(self, request_id: str, endpoint: str, status: int, key_shown: str) -> None:
         """A developer looked at their own view: a log line, and no place in the ledger."""
@@ -129,12 +132,18 @@ class Recorder:
         self._flusher.close()
 
     def _tell(self, record: RequestRecord, circuit: str) -> None:
+        """Sums first: they are the quicker, and a kill in between leaves the less uncounted."""
+        try:
+            for listener in self._flusher.listeners:
+                listener.finished(record)
+        finally:
+            self._write_line(record, circuit)
+
+    def _write_line(self, record: RequestRecord, circuit: str) -> None:
         context = dict(zip(_LOGGED, _logged_of(record), strict=True))
         context["trace"] = record.trace.split(_BETWEEN_REASONS) if record.trace else []
         context["circuit"] = circuit
         self._access_log.write(record.request_id, record.started_at + record.total_ms / 1000, context)
-        for listener in self._flusher.listeners:
-            listener.finished(record)
 
     def _record(self, call: Call, outcome: Outcome) -> RequestRecord:
         is_message = call.endpoint is Endpoint.MESSAGES

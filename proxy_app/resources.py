@@ -13,6 +13,9 @@ from typing import Any
 import falcon
 import orjson
 
+from core.addresses import client_address, is_within
+from core.prometheus import CONTENT_TYPE
+from core.settings import Settings
 from core.types import Grant
 from proxy_app.call import Call, Endpoint, Headers, Outcome, Reply
 from proxy_app.errors import Refused, error_reply
@@ -131,6 +134,25 @@ def endpoint_of(arrival: Arrival) -> Endpoint:
     if (path == "/v1/models" or path.startswith("/v1/models/")) and arrival.method == "GET":
         return Endpoint.MODELS
     return Endpoint.PASSTHROUGH
+
+
+class MetricsPage:
+    """For Prometheus, and for the networks of `PROXY_METRICS_ALLOWED_CIDRS` alone."""
+
+    def __init__(self, inbound: Inbound, settings: Settings, exposition: Callable[[], str]) -> None:
+        self._inbound = inbound
+        self._allowed = settings.metrics_allowed_cidrs
+        self._trusted = settings.trusted_proxies
+        self._exposition = exposition
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Raises falcon.HTTPForbidden."""
+        arrival = self._inbound.arrival(req.env)
+        forwarded_for = [value for name, value in arrival.headers if name == "x-forwarded-for"]
+        if not is_within(client_address(req.env.get("REMOTE_ADDR", ""), forwarded_for, self._trusted), self._allowed):
+            raise falcon.HTTPForbidden
+        resp.content_type, resp.text = CONTENT_TYPE, self._exposition()
+        resp.cache_control = ["no-store"]
 
 
 class Health:

@@ -150,6 +150,9 @@ class Spending:
             if done is not None:
                 done.flushed = True
 
+    def recovered(self, records: Sequence[RequestRecord]) -> None:
+        """They are in the ledger, whose sums every worker reads."""
+
     def publish(self) -> None:
         """Tell the other workers what is in flight here, and what is not in the ledger yet."""
         pending = self._pending()

@@ -107,6 +107,10 @@ class Product:
             raise NotStarted("not running")
         return self._server.pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._server is not None and self._server.poll() is None
+
     def worker_pids(self) -> list[int]:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         return [int(child) for child in children]

@@ -25,10 +25,10 @@ DOORS = {
     "sqlalchemy": ("core/*", "migrations/*", "admin_app/listings.py"),
     "psycopg2": ("core/postgres.py",),
     "alembic": ("core/db.py", "migrations/*"),
-    "boto3": ("core/secrets.py", "core/crypto.py"),
-    "botocore": ("core/secrets.py", "core/crypto.py", "proxy_app/bedrock/wire.py"),
     "pygal": ("admin_app/charts.py",),
     "jinja2": ("core/pages.py",),
+    "boto3": ("core/secrets.py", "core/crypto.py", "core/cloudwatch.py"),
+    "botocore": ("core/secrets.py", "core/crypto.py", "core/cloudwatch.py", "proxy_app/bedrock/wire.py"),
     "itsdangerous": ("admin_app/session.py",),
     "jwt": ("core/admin_jwt.py",),
     "pyotp": ("core/second_factor.py",),
@@ -49,7 +49,7 @@ DOORS = {
 
 # Inside proxy_app, downwards only: a module may import from its own layer and from those below it.
 LAYERS = (
-    ("service", "probe"),
+    ("service", "probe", "metric_sources"),
     ("app",),
     ("resources",),
     ("own_page",),

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from admin_app import cli
+from admin_app.api_routes import OFFERS
+from admin_app.problems import Kind
 from core.crypto import is_wellformed, new_access_key
+from core.metrics import CATALOGUE, Metric
 from core.record import RequestRecord
 from core.settings import describe_settings
 from proxy_app.faults import POLICY
@@ -140,8 +143,32 @@ def commands_of(parser: ArgumentParser, words: tuple[str, ...] = ()) -> Iterator
 
 
 def test_every_field_of_a_record_is_explained() -> None:
-    text = section_of((ROOT / "docs" / "operations.md").read_text(), "The line of a request")
-    assert [name for name in RequestRecord.__slots__ if f"`{name}`" not in text] == []
+    text = section_of((ROOT / "docs" / "logs.md").read_text(), "The line of a request")
+    assert [name for name in (*RequestRecord.__slots__, "circuit") if f"`{name}`" not in text] == []
+
+
+def test_every_saved_query_is_explained() -> None:
+    text = section_of((ROOT / "docs" / "logs.md").read_text(), "Queries")
+    named = set(re.findall(r"^\| `([\w.-]+)` \|", text, re.MULTILINE))
+    assert named == {path.name for path in (ROOT / "ecs" / "queries").iterdir()}
+
+
+METRICS_PAGE = ROOT / "docs" / "metrics.md"
+
+
+def test_every_metric_has_a_heading_and_no_heading_names_another() -> None:
+    headings = re.findall(r"^## (.+)$", METRICS_PAGE.read_text(), re.MULTILINE)
+    assert headings == ["CloudWatch", "Prometheus", *(metric.name for metric in CATALOGUE)]
+
+
+@pytest.mark.parametrize("metric", CATALOGUE, ids=lambda metric: metric.name)
+def test_the_page_of_metrics_says_what_the_catalogue_says(metric: Metric) -> None:
+    said = " ".join(section_of(METRICS_PAGE.read_text(), metric.name).split())
+    dimension = f"{{{metric.dimension.name}}}" if metric.dimension.name else ""
+    assert said.startswith(f"`{metric.name}{dimension}`") and metric.sentence in said
+    assert f"; {metric.unit}; " in said and f"`{metric.exposed}`." in said
+    assert [value for value in metric.dimension.values if f"`{value}`" not in said] == []
+    assert ("rolled up" in said) == (metric.dimension.rolled_up or metric.name == "CircuitBreakerState")
 
 
 def test_the_faults_page_says_what_the_policy_table_says() -> None:
@@ -151,6 +178,24 @@ def test_the_faults_page_says_what_the_policy_table_says() -> None:
         fault.value: ("yes" if policy.falls_back else "no", policy.effect.value, f"{policy.status} `{policy.error_type}`")
         for fault, policy in POLICY.items()
     }
+
+
+def test_the_page_of_the_api_names_every_kind_of_problem_and_leads_to_the_reference() -> None:
+    text = (ROOT / "docs" / "api.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in section_of(text, "Problems").splitlines() if line.startswith("| `")]
+    assert [(name.strip("`"), status, meaning) for name, status, meaning in rows] == [
+        (kind.slug, str(kind.status), kind.meaning) for kind in Kind
+    ]
+    assert "`/admin/api`" in section_of(text, "Operations")
+
+
+def test_operations_that_the_docs_name_exist() -> None:
+    operations = {(offer.method, offer.path) for offer in OFFERS} | {("POST", "/token"), ("DELETE", "/token")}
+    named = re.findall(
+        r"(GET|POST|PATCH|DELETE) \"?(?:\$PROXY)?/admin/api/v1(/[\w/{}-]+)", (ROOT / "docs" / "api.md").read_text()
+    )
+    assert len(named) > 2
+    assert set(named) <= operations
 
 
 def test_every_dependency_has_its_reason() -> None:

@@ -14,7 +14,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 import core.admin_models
-import core.spend_models  # noqa: F401  both add their tables
+import core.audit
+import core.idempotency
+import core.spend_models  # noqa: F401  all add their tables
 from core.db import MIGRATIONS, Database, migrate, open_database, schema_is_current
 from core.models import access_keys, metadata
 from core.settings import Settings

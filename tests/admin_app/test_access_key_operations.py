@@ -197,4 +197,6 @@ def test_closing_a_circuit_is_told_to_every_worker_and_audited(desk: Desk, offic
     _, [after] = office.database.read(lambda c: circuits_since(c, 0))
     assert ([each.family for each in shown], after.state) == (["opus"], "closed")
     assert desk.do(whole_operations.KEY, key_id=key.id).circuits == ()
+    with pytest.raises(NotFound):
+        desk.do(whole_operations.CLOSE, key_id=key.id, family="opus")
     assert [entry.action for entry in desk.audit()] == ["circuit.close"]

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+from sqlalchemy import event
 
 from admin_app import bedrock_key_operations as does
 from admin_app.operation import BadFields
@@ -34,6 +35,28 @@ class Broken:
 
     def test(self, region: str, secret: str, residency: Residency) -> ProbeResult:
         raise RuntimeError(secret)
+
+
+class Watching:
+    """A vault, and a probe, that note how many transactions are open while they are asked."""
+
+    def __init__(self, database: Database) -> None:
+        self.open, self.seen = 0, list[int]()
+        self._vault = LocalVault(bytes(32))
+        event.listen(database._engine, "begin", lambda _: self._count(1))
+        event.listen(database._engine, "commit", lambda _: self._count(-1))
+        event.listen(database._engine, "rollback", lambda _: self._count(-1))
+
+    def _count(self, step: int) -> None:
+        self.open += step
+
+    def seal(self, plaintext: str, row_id: str) -> bytes:
+        self.seen.append(self.open)
+        return self._vault.seal(plaintext, row_id)
+
+    def test(self, region: str, secret: str, residency: Residency) -> ProbeResult:
+        self.seen.append(self.open)
+        return ProbeResult(True, "a model answered")
 
 
 @pytest.fixture
@@ -111,6 +134,17 @@ def test_a_test_again_finds_the_key_well(desk: Desk, office: Office) -> None:
     tested = desk.do(does.TEST, bedrock_key_id=attached.id)
 
     assert (tested.health, tested.test.ok, desk.probe.asked[-1]) == ("healthy", True, ("us-east-1", CANARY))
+
+
+def test_neither_kms_nor_aws_is_waited_for_within_a_transaction(desk: Desk, office: Office) -> None:
+    user = office.add("Ada")
+    watching = Watching(office.database)
+    desk.vault = desk.probe = watching  # type: ignore[assignment]
+
+    desk.do(does.ATTACH, user_id=user.id, secret=CANARY)
+    within = office.database.read(lambda _: watching.open)
+
+    assert (watching.seen, within) == ([0, 0], 1)
 
 
 def test_while_kms_is_away_nothing_is_kept_and_nobody_is_asked(desk: Desk, office: Office) -> None:

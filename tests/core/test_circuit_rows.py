@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from core.circuit_rows import CircuitRow, circuits_since, close_circuit, open_circuits, write_circuits
+from core.circuit_rows import CircuitRow, circuits_of, circuits_since, close_circuit, open_circuits, write_circuits
 from core.db import Database
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -35,6 +35,13 @@ def test_open_circuits_leave_out_what_is_closed_or_over(database: Database) -> N
     database.run(lambda connection: write_circuits(connection, [row("a"), row("b"), row("c", hours=-1)], NOON))
     database.run(lambda connection: close_circuit(connection, "plan", "b", "opus", NOON))
     assert [it.holder for it in database.read(lambda connection: open_circuits(connection, NOON))] == ["a"]
+
+
+def test_open_circuits_of_some_keys_are_theirs_alone_at_either_upstream(database: Database) -> None:
+    rows = [row("a"), row("b"), row("c", hours=-1), replace(row("bdk"), provider="bedrock")]
+    database.run(lambda connection: write_circuits(connection, rows, NOON))
+    found = database.read(lambda connection: circuits_of(connection, ["a", "c", "bdk"], NOON))
+    assert [(it.provider, it.holder) for it in found] == [("bedrock", "bdk"), ("plan", "a")]
 
 
 def test_writers_at_the_same_time_take_one_revision_each_and_do_not_lock_each_other_out(database: Database) -> None:

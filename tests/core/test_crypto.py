@@ -18,6 +18,7 @@ from core.crypto import (
     KmsVault,
     LocalVault,
     VaultAway,
+    WatchedVault,
     check_password,
     hash_access_key,
     hash_password,
@@ -224,3 +225,13 @@ def test_the_settings_choose_the_vault(kms: Any, key_id: str) -> None:
     assert isinstance(open_vault(Settings(kms_key_id=key_id), secrets, kms), KmsVault)
     with pytest.raises(BadSettings, match="PROXY_KMS_KEY_ID"):
         open_vault(Settings(environment="production"), LocalSecrets(SECRET, SECRET, ""))
+
+
+def test_each_time_that_a_vault_could_not_do_its_work_is_told() -> None:
+    failures: list[int] = []
+    vault = WatchedVault(LocalVault(b"k" * 32), lambda: failures.append(1))
+    sealed = vault.seal(SECRET, "row_1")
+    assert (vault.open(sealed, "row_1"), failures) == (SECRET, [])
+    with pytest.raises(CannotOpen):
+        vault.open(sealed, "row_2")
+    assert failures == [1]

@@ -156,6 +156,42 @@ def test_a_context_too_wide_to_keep_is_left_out() -> None:
     assert context == {"log": "app", "cut": True}
 
 
+def test_a_long_list_and_a_long_name_say_what_was_cut_from_them() -> None:
+    entry = line(record("long", context={"trace": [f"step {n}" for n in range(5000)], "n" * 9000: 1, "whole": ["a", "b"]}))
+    context = entry["context"]
+    *kept, mark = context.pop("trace")
+    assert (kept[0], mark, len(kept) < 5000) == ("step 0", "...[cut]...", True)
+    assert (context["whole"], [name for name in context if name.startswith("nnn") and "[cut]" in name] != []) == (
+        ["a", "b"],
+        True,
+    )
+
+
+WORST = {
+    "lines within": "first\nsecond\r\nthird\u2028fourth\x85fifth\x0bsixth",
+    "a forged line": 'x"}\n{"timestamp":"2027-01-01T00:00:00.000Z","level":"INFO","request_id":"req_forged","message":"request"}',
+    "terminal codes": "\x1b[31mred\x1b[0m\x00\x07",
+    "right to left": "\u202eesrever",
+    "a megabyte": "\u20ac" * 350_000,
+    "escapes alone": "\x01" * 9000,
+    "surrogates": "\ud83d" * 4000,
+}
+
+
+@pytest.mark.parametrize("text", WORST.values(), ids=WORST)
+@pytest.mark.parametrize("place", ["message", "context", "request_id", "exception"])
+def test_the_worst_text_in_any_place_is_one_line_of_our_shape(text: str, place: str) -> None:
+    made = record(text if place == "message" else "fine", context={"text": text} if place == "context" else {})
+    made.request_id = text if place == "request_id" else "req_1"
+    if place == "exception":
+        made.exc_info = (ValueError, ValueError(text), None)
+    written = JsonFormatter().format(made).encode()
+    entry = json.loads(written)
+    assert (len(written) < MOST_LINE_BYTES, len(written.splitlines())) == (True, 1)
+    assert entry.keys() == {"timestamp", "level", "request_id", "message", "context"}
+    assert (entry["timestamp"][-1], entry["level"], entry["context"]["log"]) == ("Z", "INFO", "app")
+
+
 class Unprintable:
     def __str__(self) -> str:
         raise RuntimeError("no")

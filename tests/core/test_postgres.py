@@ -15,7 +15,7 @@ from sqlalchemy import Connection, make_url, select, text
 from core import postgres
 from core.db import Database, DatabaseAway, open_database
 from core.models import revisions
-from core.secrets import SecretUnavailable
+from core.secrets import SecretText, SecretUnavailable
 from core.settings import Settings
 from tests.core.patched import in_patched_process
 
@@ -128,8 +128,9 @@ ADDRESS = "arn:aws:secretsmanager:us-east-1:1:secret:db"
 
 
 def with_login(url: Any, secrets: Secrets) -> Database:
-    times = iter(range(0, 10_000, 60))
-    return Database(postgres.open_engine(url, 1, postgres.Login(ADDRESS, secrets.fetch, lambda: next(times))), None)
+    """As after a start that read the first value."""
+    times, first = iter(range(0, 10_000, 60)), SecretText(secrets.fetch(ADDRESS), ADDRESS)
+    return Database(postgres.open_engine(url, 1, postgres.Login(first, secrets.fetch, lambda: next(times))), None)
 
 
 def test_a_rotated_database_password_is_read_again(guarded_url: Any) -> None:
@@ -145,14 +146,36 @@ def test_a_database_password_that_stays_wrong_is_a_database_that_is_away(guarded
 
 
 def test_a_secret_is_read_at_most_once_in_five_seconds() -> None:
-    now, secrets = [0.0], Secrets("first", "second")
-    login = postgres.Login(ADDRESS, secrets.fetch, lambda: now[0])
+    now, secrets = [0.0], Secrets("first", "second", "third")
+    login = postgres.Login(SecretText(secrets.fetch(ADDRESS), ADDRESS), secrets.fetch, lambda: now[0])
     assert login.parameters() == {"user": "rotating", "password": "first"}
 
+    assert login.read_again()
     assert not login.read_again()
+    assert login.parameters()["password"] == "second"
+    now[0] = 5.0
+    assert login.read_again()
+    assert login.parameters()["password"] == "third"
+
+
+def test_a_secret_that_was_broken_for_a_moment_does_not_stay_broken() -> None:
+    now, values = [0.0], ["no JSON", '{"username": "rotating", "password": "second"}']
+    first = SecretText('{"username": "rotating", "password": "first"}', ADDRESS)
+    login = postgres.Login(first, lambda _: values.pop(0), lambda: now[0])
+    with pytest.raises(SecretUnavailable, match="must be JSON"):
+        login.read_again()
+
+    assert login.parameters()["password"] == "first"
     now[0] = 5.0
     assert login.read_again()
     assert login.parameters()["password"] == "second"
+
+
+def test_a_login_that_came_from_nowhere_is_not_read_again() -> None:
+    login = postgres.Login('{"username": "u", "password": "p"}', lambda _: "never", lambda: 0.0)
+
+    assert not login.read_again()
+    assert login.parameters() == {"user": "u", "password": "p"}
 
 
 def test_a_secret_of_another_shape_is_named_without_its_content() -> None:

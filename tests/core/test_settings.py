@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
-from core.secrets import SecretUnavailable
+from core.secrets import SecretReader, SecretText, SecretUnavailable
 from core.settings import BadSettings, Settings, describe_settings, environment_elsewhere, load_settings
 
 LONG = "x" * 32
@@ -65,6 +66,10 @@ def test_every_problem_is_reported_at_once() -> None:
         {"PROXY_WORKERS": "2"},
         {"PROXY_DRAIN_S": "110"},
         {"PROXY_DATABASE_HOST": "db"},
+        {"PROXY_EMF": "yes"},
+        {"PROXY_EMF_NAMESPACE": "AWS/Mine"},
+        {"PROXY_EMF_NAMESPACE": "two words"},
+        {"PROXY_BILL_CHECK": "auto"},
     ],
 )
 def test_a_value_that_cannot_work_is_refused_under_its_name(environ: dict[str, str]) -> None:
@@ -75,6 +80,15 @@ def test_a_value_that_cannot_work_is_refused_under_its_name(environ: dict[str, s
     assert found.startswith(f"{expected.get(name, name)}: ")
 
 
+@pytest.mark.parametrize(
+    ("environ", "emits"),
+    [({}, False), (PRODUCTION, True), ({"PROXY_EMF": "ON"}, True), ({**PRODUCTION, "PROXY_EMF": "off"}, False)],
+    ids=["local", "production", "on", "off"],
+)
+def test_emf_is_on_in_production_and_where_it_is_wanted(environ: dict[str, str], emits: bool) -> None:
+    assert load_settings(environ).emits_emf is emits
+
+
 def test_production_starts_with_everything_and_refuses_each_convenience() -> None:
     assert not load_settings(PRODUCTION).is_local
 
@@ -83,25 +97,42 @@ def test_production_starts_with_everything_and_refuses_each_convenience() -> Non
     assert names == {"SERVER_SECRET", "JWT_SECRET", "KMS_KEY_ID", "ADMIN_PASSWORD_HASH", "DATABASE_URL", "PUBLIC_URL"}
 
 
-def test_a_secrets_manager_address_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.settings.fetch_secret", lambda address: {ADDRESS: LONG}[address])
+class Stored(SecretReader):
+    """Secrets Manager with these values; what is not among them is refused."""
 
-    assert load_settings({"PROXY_SERVER_SECRET": ADDRESS}).server_secret == LONG
+    def __init__(self, **values: str) -> None:
+        self._values = values
+
+    def read(self, address: str) -> SecretText:
+        name = address.rpartition(":")[2]
+        if name not in self._values:
+            raise SecretUnavailable(f"{address} cannot be read")
+        return SecretText(self._values[name], address)
 
 
-def test_the_database_secret_stays_an_address_because_it_rotates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.settings.fetch_secret", lambda address: "{}")
+def test_a_secrets_manager_address_is_fetched() -> None:
+    assert load_settings({"PROXY_SERVER_SECRET": ADDRESS}, Stored(x=LONG)).server_secret == LONG
 
-    assert load_settings({"PROXY_DATABASE_HOST": "db", "PROXY_DATABASE_SECRET": ADDRESS}).database_secret == ADDRESS
+
+def test_the_database_secret_remembers_its_address_because_it_rotates() -> None:
+    environ = {"PROXY_DATABASE_HOST": "db", "PROXY_DATABASE_SECRET": ADDRESS}
+    loaded = load_settings(environ, Stored(x='{"username": "u", "password": "p"}')).database_secret
+
+    assert isinstance(loaded, SecretText)
+    assert (json.loads(loaded), loaded.address) == ({"username": "u", "password": "p"}, ADDRESS)
 
 
 @pytest.mark.parametrize("name", ["PROXY_SERVER_SECRET", "PROXY_DATABASE_SECRET"])
-def test_an_address_that_cannot_be_read_stops_the_start(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(address: str) -> str:
-        raise SecretUnavailable(f"{address} cannot be read")
+def test_an_address_that_cannot_be_read_stops_the_start(name: str) -> None:
+    with pytest.raises(BadSettings) as caught:
+        load_settings({name: ADDRESS}, Stored())
 
-    monkeypatch.setattr("core.settings.fetch_secret", refuse)
-    assert problems({name: ADDRESS}) == [f"{name}: {ADDRESS} cannot be read"]
+    assert caught.value.problems == [f"{name}: {ADDRESS} cannot be read"]
+
+
+@pytest.mark.parametrize("text", ["hush", '"hush"', '{"username": "hush"}', '{"username": "hush", "password": ""}'])
+def test_a_database_secret_of_another_shape_stops_the_start_and_is_not_shown(text: str) -> None:
+    assert problems({"PROXY_DATABASE_SECRET": text}) == ['PROXY_DATABASE_SECRET: must be JSON {"username": ..., "password": ...}']
 
 
 def test_no_secret_is_in_the_repr() -> None:

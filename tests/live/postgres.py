@@ -8,6 +8,9 @@ import signal
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
+
+import psycopg2
 
 
 class Postgres:
@@ -21,7 +24,31 @@ class Postgres:
 
         self._pg_ctl = pg_ctl
         self._server = get_server(Path(tempfile.mkdtemp(prefix="pg")), cleanup_mode="delete")
-        self.url = self._server.get_uri("postgres").replace(":@", "@")
+        self.url = self.url_of("postgres")
+
+    def url_of(self, database: str) -> str:
+        return str(self._server.get_uri(database)).replace(":@", "@")
+
+    @property
+    def host(self) -> str:
+        """The folder of its socket."""
+        return self.url.rpartition("host=")[2]
+
+    def command(self, sql: str) -> Any:
+        """One statement by the superuser; its first value."""
+        connection = psycopg2.connect(self.url)
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute(sql)
+        found = cursor.fetchone() if cursor.description else None
+        connection.close()
+        return found and found[0]
+
+    def demand_password(self, role: str) -> None:
+        """Of this role, from its next connection on; others come in as before."""
+        rules = Path(self.command("SHOW hba_file"))
+        rules.write_text(f"local all {role} scram-sha-256\n{rules.read_text()}")
+        self.command("SELECT pg_reload_conf()")
 
     def stop(self) -> None:
         self._pg_ctl(["-m", "immediate", "-w", "stop"], pgdata=self._server.pgdata, user=self._server.system_user)

@@ -60,6 +60,9 @@ class Heard(threading.Event):
     def flushed(self, records: Sequence[RequestRecord]) -> None:
         self.set()
 
+    def recovered(self, records: Sequence[RequestRecord]) -> None:
+        self.lost = [record.request_id for record in records]
+
 
 @pytest.fixture
 def switched(database: Database) -> Switched:
@@ -236,9 +239,12 @@ def test_an_answer_under_way_at_a_kill_has_one_partial_row_and_a_finished_one_it
     fill(spool, 1, first=3)
     os.close(spool._fd)
     heir = flusher_of(Spool(tmp_path / "spool", "heir"), switched, interval_s=0.01)
+    heard = Heard()
+    heir.listeners.append(heard)
     heir.start()
     heir.close()
     spool._fd = -1
+    assert heard.lost == ["req_00002"]  # the others were heard of where they finished
     assert confidences(switched) == {f"req_{n:05d}": "partial" if n == 2 else "exact" for n in range(4)}
     assert in_ledger(switched) == (4, 4)
 

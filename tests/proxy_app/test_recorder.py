@@ -14,8 +14,8 @@ from sqlalchemy import select
 
 from core.db import Database
 from core.ledger import is_error
-from core.ledger_import import NoRecord, record_of
 from core.log import MOST_LINE_BYTES, AccessLog, LineWriter
+from core.log_lines import NoRecord, record_of
 from core.models import requests, usage_hourly
 from core.pricing import load_prices
 from core.record import RequestRecord

@@ -1,0 +1,61 @@
+"""Requests that nobody thought of, made from the API's own description by schemathesis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import hypothesis
+from hypothesis import HealthCheck, Phase
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import load_all_checks
+from schemathesis.openapi import from_wsgi
+from schemathesis.schemas import BaseSchema
+from schemathesis.specs.openapi import checks as of_openapi
+
+from admin_app.operation import Offer
+from tests.admin_app.api_world import ApiWorld
+
+# What a request that fits the description may be answered depends on what is there; that it is accepted is no rule.
+_OWNER = {"Authorization": "Bearer owner"}
+EXCLUDED = ("positive_data_acceptance",)
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """`examples` for each operation, kind of data and seed."""
+
+    examples: int
+    seed: int = 0
+
+
+def described(world: ApiWorld) -> BaseSchema:
+    load_all_checks()
+    return from_wsgi("/admin/api/openapi.json", world.app)
+
+
+def attack(world: ApiWorld, offer: Offer, mode: GenerationMode, effort: Effort, known: Mapping[str, str] | None = None) -> int:
+    """Sends generated requests and checks each answer against the description; returns how many. `known`: values for
+    parameters of the path, so that something is found. Raises schemathesis' failures."""
+    operation = described(world)[offer.path][offer.method]
+    found = {name: value for name, value in (known or {}).items() if f"{{{name}}}" in offer.path}
+    sent: list[int] = []
+    excluded = [getattr(of_openapi, name) for name in EXCLUDED]
+
+    @hypothesis.seed(effort.seed)
+    @hypothesis.settings(
+        max_examples=effort.examples,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @hypothesis.given(case=operation.as_strategy(generation_mode=mode, path_parameters=found or None))
+    def send(case: Case) -> None:
+        world.bearers.renew()
+        answer = case.call(headers=_OWNER)
+        case.validate_response(answer, excluded_checks=excluded, headers=_OWNER)
+        sent.append(answer.status_code)
+
+    send()
+    return len(sent)
