@@ -84,14 +84,20 @@ class House:
         return visitor
 
     def rows(self) -> str:
-        """Everything in the database, but when sessions were used and which attempts were refused: those are no changes."""
+        """Everything in the database, but when sessions and tokens were used and which attempts were refused: those are no changes."""
         return self.database.read(lambda connection: json.dumps(_rows(connection), default=str))
 
 
 def _rows(connection: Any) -> dict[str, list[Any]]:
     tables = sorted(inspect(connection).get_table_names())
     found = {table: connection.execute(text(f"SELECT * FROM {table}")).mappings().all() for table in tables}
-    return {table: sorted(map(str, filter(_is_kept, rows))) for table, rows in found.items() if table != "admin_sessions"}
+    return {
+        table: sorted(_row(row) for row in rows if _is_kept(row)) for table, rows in found.items() if table != "admin_sessions"
+    }
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    return str({name: value for name, value in row.items() if name not in ("last_used_at", "last_address")})
 
 
 def _is_kept(row: Mapping[str, Any]) -> bool:
