@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LINT := .venv-lint/bin
 
-.PHONY: help setup setup-lint run demo test prove prove-image bench lint lint-ecs lock clean
+.PHONY: help setup setup-lint run demo test prove prove-image screenshots bench lint lint-ecs lock clean
 
 help:
 	@echo "make run    serve on 127.0.0.1:8080 with SQLite in var/"
@@ -16,6 +16,7 @@ help:
 	@echo "make prove  the long proofs: a million records, 100,000 requests, thirty kills; minutes"
 	@echo "make prove-image  the container image, built and run; needs root, podman, crun and debootstrap"
 	@echo "make lint   ruff and mypy --strict; after make setup-lint also cfn-lint, checkov, shellcheck, hadolint"
+	@echo "make screenshots   pictures of every page into docs/screenshots, with a team at work"
 	@echo "make bench  latency, throughput and memory against a direct call and nginx"
 	@echo "make lock   resolve the dependencies of pyproject.toml into the hashed lock files"
 
@@ -32,6 +33,9 @@ test: $(VENV)/.development
 
 prove: $(VENV)/.development
 	$(BIN)/python -m pytest tests/prove -m prove
+
+screenshots: $(VENV)/.development
+	$(BIN)/python -m tests.browser.screenshots
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .

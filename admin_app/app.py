@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -108,7 +109,8 @@ class Surroundings:
 class AdminApp:
     """A WSGI callable for `/admin` and all below it, and for links under `/claim/`.
 
-    `database` is its own: a report must not hold key look-ups up.
+    `database` is its own: a report must not hold key look-ups up. `routes`: address -> what answers there, and
+    `offers`, the API's, so that proofs can be about all of them.
     """
 
     def __init__(self, settings: Settings, secrets: LocalSecrets, database: Database, around: Surroundings) -> None:
@@ -136,6 +138,7 @@ class AdminApp:
             **{f"{place}/{file.name}": _Fixed(file) for place in (HOME, CLAIMS) for file in self._pages.files},
         }
         gate = Gate(settings, around.new_request_id)
+        self.routes, self.offers = MappingProxyType(routes), offers
         self._falcon = self._serving(routes, gate)
         self._api = ApiApp(Api(database, tools, bearers, self._now), offers, gate)
 

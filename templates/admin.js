@@ -11,6 +11,14 @@
     return moment.toDateString() === new Date().toDateString() ? today : earlier;
   }
 
+  /* A table that is wider than its place is scrolled with the keyboard, too. */
+  function reach(scroll) {
+    if (scroll.scrollWidth <= scroll.clientWidth) return;
+    scroll.tabIndex = 0;
+    scroll.setAttribute("role", "group");
+    scroll.setAttribute("aria-label", scroll.querySelector("table")?.getAttribute("aria-label") ?? "");
+  }
+
   function refine(root) {
     for (const time of root.querySelectorAll("time[data-local]")) {
       const moment = new Date(time.dateTime);
@@ -18,6 +26,7 @@
       time.removeAttribute("data-local");
     }
     for (const button of root.querySelectorAll("button[data-copy]")) button.hidden = !navigator.clipboard;
+    for (const scroll of root.querySelectorAll(".scroll")) reach(scroll);
   }
 
   document.addEventListener("click", async (event) => {
@@ -40,7 +49,8 @@
     if (document.hidden && !event.detail.requestConfig.triggeringEvent) event.preventDefault();
   });
 
-  document.addEventListener("htmx:afterSwap", (event) => refine(event.detail.target));
+  /* Going back swaps the whole page in, and names no target. */
+  document.addEventListener("htmx:afterSwap", (event) => refine(event.detail.target ?? document));
   document.documentElement.classList.add("scripted");
   refine(document);
 })();

@@ -1,0 +1,86 @@
+"""The first two minutes of an installation: from the sign-in to the first request (issue: first-run path)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.browser.at_work import ask
+from tests.browser.chromium import Visitor
+from tests.browser.town import OWNER, PASSWORD, Town, open_town
+from tests.live.admin_browser import eventually
+
+BEDROCK_SECRET = "bedrock-Quokka8-first-run"
+
+
+@pytest.fixture(scope="module")
+def empty(upstreams: Any) -> Iterator[Town]:
+    with open_town(*upstreams) as opened:
+        yield opened
+        assert opened.leaks() == []
+
+
+def issued(visitor: Visitor, town: Town) -> str:
+    """The base URL that the page with a new key shows, as a developer would copy it."""
+    line = visitor.page.locator("pre[aria-label='The line for a terminal']").inner_text()
+    base_url = line.removeprefix("export ANTHROPIC_BASE_URL=")
+    town.remember("access key", base_url.rpartition("/ak/")[2])
+    return base_url
+
+
+def is_listed(visitor: Visitor, request_id: str) -> bool:
+    """The list links to it, and the link leads there."""
+    link = visitor.go("/admin/requests").locator(f"a[href$='{request_id}']")
+    if link.count() == 0:
+        return False
+    with visitor.page.expect_navigation():
+        link.first.click()
+    return request_id in visitor.text()
+
+
+def test_from_signing_in_to_the_first_request_within_two_minutes(visit: Any, empty: Town) -> None:
+    began, visitor = time.monotonic(), visit(empty.url)
+    visitor.sign_in(OWNER, PASSWORD)
+    visitor.press("Users")
+    visitor.press("Add the first user")
+    visitor.fill(name="Grace Example", email="grace@example.com")
+    visitor.press("Add the user")
+    assert visitor.heading() == "Grace Example"
+    visitor.press("Issue a key")
+    visitor.press("Issue the key")
+    base_url = issued(visitor, empty)
+    access_key = base_url.rpartition("/ak/")[2]
+    visitor.press("To the user")
+    assert access_key not in visitor.page.content()
+
+    visitor.press("Attach a Bedrock key")
+    visitor.fill(secret=empty.remember("Bedrock key", BEDROCK_SECRET))
+    visitor.press("Attach and test")
+    assert "AWS takes it" in visitor.text()
+
+    answered = ask(base_url)
+
+    assert (answered.status, answered.provider) == (200, "plan")
+    assert eventually(lambda: is_listed(visitor, answered.request_id))
+    assert "Grace Example" in visitor.text()
+    assert time.monotonic() - began < 120
+
+
+def test_a_key_that_was_shown_is_not_shown_again_by_going_back(visit: Any, empty: Town) -> None:
+    visitor = visit(empty.url)
+    empty.enter(visitor)
+    visitor.go("/admin/users/new")
+    visitor.fill(name="Hedy Example")
+    visitor.press("Add the user")
+    visitor.press("Issue a key")
+    visitor.press("Issue the key")
+    access_key = issued(visitor, empty).rpartition("/ak/")[2]
+    visitor.press("Done: to the key")
+
+    visitor.page.goto(visitor.page.url)
+
+    assert access_key not in visitor.page.content()
+    assert access_key[:9] in visitor.page.content()
