@@ -106,7 +106,10 @@ class TheSession(Shape, frozen=True, kw_only=True):
 
 
 def _find(doing: Doing, taken: FindSessions) -> ClaudeSessionsShown:
-    whose, told = _whose(doing, taken.user_id, taken.access_key_id)
+    try:
+        whose, told = _whose(doing, taken.user_id, taken.access_key_id)
+    except NotFound as missing:  # the address is right, what its query asks for is not
+        raise BadFields({"user_id" if taken.user_id else "access_key_id": str(missing)}) from None
     page = place_of(taken.cursor, tuple[Annotated[int, Meta(ge=1, le=_MOST_PAGES)]])[0] if taken.cursor else 1
     found = latest_sessions(doing.connection, whose, page)
     following = cursor_of(page + 1) if page * SESSIONS_A_PAGE < found.total and page < _MOST_PAGES else None

@@ -46,7 +46,7 @@ ONE = RequestRecord(
     overhead_ms=0.125,
     confidence="partial",
 )
-SUMS = ("requests", "errors", "fallbacks", *(name for name in ledger._AMOUNTS))
+SUMS = ("requests", "errors", "fallbacks", *(name for name in ledger.AMOUNTS))
 
 
 def numbered(count: int, first: int = 0) -> list[RequestRecord]:
