@@ -8,6 +8,7 @@ go only when somebody removes them.
 from __future__ import annotations
 
 from core.admin_models import admin_sessions, admins, api_tokens, audit
+from core.idempotency import idempotency_keys
 from core.models import (
     access_keys,
     bedrock_keys,
@@ -30,7 +31,20 @@ REQUESTS = "requests"
 _A_DAY = 1  # for what workers sweep up themselves while they write: this is for when none writes any more
 
 # For good: accounts and what people set, sums, and tables that hold a row a thing and sweep up after themselves.
-STAYS = (users, access_keys, bedrock_keys, prices, model_rows, usage_hourly, circuits, jobs, revisions, admins, api_tokens)
+STAYS = (
+    users,
+    access_keys,
+    bedrock_keys,
+    prices,
+    model_rows,
+    usage_hourly,
+    circuits,
+    jobs,
+    revisions,
+    admins,
+    api_tokens,
+    idempotency_keys,
+)
 
 
 def request_records(days: int) -> Kept:

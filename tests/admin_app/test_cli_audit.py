@@ -19,7 +19,7 @@ from tests.admin_app.test_cli import NOW, Terminal
 
 READING = {
     "user list", "user show", "key list", "bedrock-key list", "admin list", "model list", "price list", "repairs list",
-    "repairs export", "ledger verify", "usage export", "usage sessions", "doctor",
+    "repairs export", "ledger verify", "ledger reconcile", "usage export", "usage sessions", "doctor",
 }  # fmt: skip
 NO_ADMINS_DEED = {"migrate": "the schema's own table keeps its version", "serve": "what it serves is audited itself"}
 

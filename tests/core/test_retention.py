@@ -228,7 +228,7 @@ def test_rows_that_another_holds_are_left_to_it(postgres_server: Any) -> None:
 
 def test_other_chores_are_done_with_the_purge_by_one_worker_once_a_day(database: Database) -> None:
     done: list[datetime] = []
-    keepers = [Housekeeper(database, 30, lambda: NOW, no_rest, lambda: 1.0, (done.append,)) for _ in range(2)]
+    keepers = [Housekeeper(database, (RECORDS,), lambda: NOW, no_rest, lambda: 1.0, (done.append,)) for _ in range(2)]
     for each in keepers:
         each.look()
     assert done == [NOW]
