@@ -15,6 +15,7 @@ from core.bill import Reconciled, reconcile
 from core.bill_watch import check_bill
 from core.cloudwatch import METRICS, MetricsUnavailable, Sums
 from core.db import Database
+from core.kept import request_records
 from core.ledger import write_batch
 from core.models import bedrock_keys, users
 from core.record import RequestRecord
@@ -140,7 +141,7 @@ def test_a_profile_is_the_same_by_its_arn_and_by_its_id(books: Database) -> None
 
 
 def test_days_whose_records_were_purged_are_left_out(books: Database) -> None:
-    purge(books, 1, DAY + timedelta(days=2, hours=6), lambda _: None)
+    purge(books, request_records(1), DAY + timedelta(days=2, hours=6), lambda _: None)
     found = compared(books, {(DAY.date(), OPUS): HUNDRED}, days=4)
     assert found.since == DAY + timedelta(days=2)
 
