@@ -50,7 +50,10 @@ pytestmark = [pytest.mark.prove, pytest.mark.timeout(900)]
 PASSWORD = "correct horse battery staple"
 ROUNDS = 20
 MOST_QUERIES = 8
-PAGE_MS, API_MS = 150.0, 50.0
+# Asserted is what the requirements say must be: pages in a second, the API in 200 ms. The aims are told beside what was measured,
+# and judged on a quiet machine (docs/performance.md).
+PAGE_MS, API_MS = 1000.0, 200.0
+PAGE_AIM_MS, API_AIM_MS = 150.0, 50.0
 _USER, _KEY, _BEDROCK_KEY, _REQUEST = "usr_7", "key_000070", "bk_7", f"req_{1234:026d}"
 PAGES = (
     "/admin",
@@ -159,6 +162,8 @@ def test_a_page_is_quick_with_few_queries(url: str, browser: Browser, path: str,
 
     measured = measure(url, path, show)
     tell(measured)
+    if measured.p95_ms >= PAGE_AIM_MS:
+        tell(f"over the aim of {PAGE_AIM_MS:.0f} ms")
     assert measured.queries <= MOST_QUERIES
     assert measured.p95_ms < PAGE_MS
 
@@ -178,6 +183,8 @@ def test_a_question_of_the_api_is_quick_with_few_queries(
 
     measured = measure(url, f"GET {offer.path}", answer)
     tell(measured)
+    if measured.p95_ms >= API_AIM_MS:
+        tell(f"over the aim of {API_AIM_MS:.0f} ms")
     assert measured.queries <= MOST_QUERIES
     assert measured.p95_ms < API_MS
 
