@@ -17,17 +17,22 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
+from sqlalchemy import Connection
 
 from core.ledger import write_batch
+from core.plan_window_rows import write_windows
+from core.plan_windows import PlanWindow, PlanWindows
 from core.record import RequestRecord
 from sandbox.client import Sandbox
+from tests.browser.at_work import ask
 from tests.browser.chromium import FLAGS, NARROW, WIDE, Visitor, visiting
 from tests.browser.town import Town, open_town
 from tests.furnished import utc_now
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 MOST_BYTES = 120_000
-_MOST_HEIGHT = 2400
+_MOST_HEIGHT = 2000
+_BASE_URL = re.compile(r"http://[\w.:]+/ak/ak_\w+")
 _KEY = re.compile(r"/admin/keys/(key_\w+)")
 _TEAM = (
     "Grace Example",
@@ -72,9 +77,26 @@ def furnish(town: Town) -> None:
         client.get(f"/admin/users/{user_id}/bedrock-keys/new")
         client.post(f"/admin/users/{user_id}/bedrock-keys/new", secret="bedrock-sandbox", region="us-east-1", residency="global")
         people.append({"user_id": user_id, "key_id": _KEY.findall(issued.text)[0]})
+        ask(_BASE_URL.findall(issued.text)[0])
+    town.database.run(lambda c: plan_history(c, first.ids["key_id"]))
     records = [record(number, dice.choice(people), dice) for number in range(3000)]
     for start in range(0, len(records), 500):
         town.database.run(lambda c, start=start: write_batch(c, records[start : start + 500]))  # type: ignore[misc]
+
+
+def plan_history(connection: Connection, key_id: str) -> None:
+    """A week of a plan that is used in the day and rests at night."""
+    now, used = utc_now(), 0.02
+    for quarter in range(7 * 96, -1, -1):
+        at = now - timedelta(minutes=15 * quarter)
+        used += 0.0018 if 8 <= at.hour < 19 else 0.0002
+        of_five_hours = 0.08 + 0.13 * ((quarter // 4) % 5) if 8 <= at.hour < 19 else 0.03
+        reset = now.timestamp()
+        windows = (
+            PlanWindow("5h", "allowed", of_five_hours, reset + 9000),
+            PlanWindow("7d", "allowed", min(used, 0.99), reset + 2e5),
+        )
+        write_windows(connection, {key_id: PlanWindows(at.timestamp(), "allowed", "five_hour", windows=windows)})
 
 
 def record(number: int, whose: Any, dice: random.Random) -> RequestRecord:
@@ -149,7 +171,7 @@ def taken(page: Page) -> bytes:
     clip = {"x": 0, "y": 0, "width": size["width"], "height": height, "scale": 1}
     session = page.context.new_cdp_session(page)
     picture = b""
-    for quality in (80, 60, 40, 20):
+    for quality in (70, 50, 30, 15, 5):
         given = {"format": "webp", "quality": quality, "clip": clip, "captureBeyondViewport": True}
         picture = base64.b64decode(session.send("Page.captureScreenshot", given)["data"])
         if len(picture) <= MOST_BYTES:

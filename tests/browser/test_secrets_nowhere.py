@@ -31,6 +31,7 @@ def test_what_is_served_and_written_is_all_of_it(town: Town) -> None:
     assert {"server.log", "database as text"} <= written.keys()
     assert b"Ada Example" in written["database as text"]
     assert b"Ada Example" in served["/admin/users"]
+    assert b"Ada Example" in served["/admin/api/v1/users"]
     assert not any(page.startswith(b"<!doctype html>") and b"<h1>Sign in</h1>" in page for page in served.values())
 
 

@@ -9,14 +9,17 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
+
+from sqlalchemy import Connection
 
 from admin_app.session import Sessions
 from core import admins
 from core.actor import Role
 from core.admin_sessions import Caller
+from core.api_tokens import NewToken, delete_all, issue_token
 from core.credentials import Credentials
 from core.crypto import hash_password, open_vault
 from core.db import Database, open_database
@@ -43,6 +46,7 @@ class Town:
     settings: Settings
     local: LocalSecrets
     routes: list[Route]
+    offers: list[str]
     furnished: Furnished = field(default_factory=lambda: Furnished({}, {}))
     secrets: dict[str, str] = field(default_factory=dict)
 
@@ -101,7 +105,26 @@ class Town:
         """Every page that there is now, each list and each thing in it."""
         client = self.client()
         paths = {route.at(ids) for ids in self.all_ids() for route in self.pages if route.is_known(ids)}
+        pages = {path: client.get(path).text.encode() for path in sorted(paths)}
+        return {**pages, **self.api_answers()}
+
+    def api_answers(self) -> dict[str, bytes]:
+        """Whatever the API tells an owner, of each thing that there is."""
+        client = LiveBrowser(self.url, {"authorization": f"Bearer {self.api_token()}"})
+        asked = [Route(path, ("GET",), None) for path in self.offers]
+        paths = {each.at(ids) for ids in self.all_ids() for each in asked if each.is_known(ids)}
         return {path: client.get(path).text.encode() for path in sorted(paths)}
+
+    def api_token(self) -> str:
+        now = datetime.now(UTC)
+        new = NewToken("the search for secrets", Role.OWNER, now + timedelta(days=1))
+
+        def issue(connection: Connection) -> str:
+            owner = admins.find_admin(connection, OWNER)
+            delete_all(connection, owner.id)
+            return issue_token(connection, owner.id, new, self.local.server_secret, now).token
+
+        return self.remember("API token", self.database.run(issue))
 
     def written(self) -> dict[str, bytes]:
         """Logs, spool and the database, without the files that hold the installation's own secrets."""
@@ -128,11 +151,11 @@ def searched(secret: str) -> str:
     return secret[12:40] if secret.startswith(("ak_", "cpt_")) else secret
 
 
-def known_routes(settings: Settings, folder: Path) -> list[Route]:
-    """Of an app that is made for this alone, on the same database."""
+def known_addresses(settings: Settings, folder: Path) -> tuple[list[Route], list[str]]:
+    """Of an app that is made for this alone, on the same database: its pages, and what its API tells."""
     app = admin_app(settings.database_url or f"sqlite:///{settings.data_dir / 'proxy.sqlite'}", folder)
     try:
-        return routes_of(app)
+        return routes_of(app), [f"/admin/api/v1{offer.path}" for offer in app.offers if offer.method == "GET"]
     finally:
         app.close()
 
@@ -152,7 +175,7 @@ def open_town(anthropic: Sandbox, bedrock: Sandbox, **more: str) -> Iterator[Tow
         own = Settings(data_dir=product.data_dir / "var", public_url=settings["PROXY_PUBLIC_URL"])
         database = open_database(own, pool_size=1)
         product.start()
-        town = Town(anthropic, bedrock, product, database, own, ensure_local(own), known_routes(own, product.data_dir))
+        town = Town(anthropic, bedrock, product, database, own, ensure_local(own), *known_addresses(own, product.data_dir))
         town.remember("password", PASSWORD)
         yield town
         database.close()

@@ -84,7 +84,7 @@ class House:
         return visitor
 
     def rows(self) -> str:
-        """Everything in the database but what is no change: when sessions were used, and which attempts were refused."""
+        """Everything in the database, but when credentials were used and which attempts were refused: no changes."""
         return self.database.read(lambda connection: json.dumps(_rows(connection), default=str))
 
 
