@@ -139,3 +139,19 @@ def database(database_url: str) -> Iterator[Database]:
     opened = open_database(Settings(database_url=database_url), pool_size=4)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Debian's browser, one for all folders: Playwright cannot be started twice in a process."""
+    from playwright.sync_api import sync_playwright  # not for every test
+
+    from tests.browser.chromium import FLAGS
+
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("there is no chromium on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+        yield browser
+        browser.close()

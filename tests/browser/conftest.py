@@ -6,31 +6,19 @@ happened in the browser that must not. Without Chromium all of it is skipped by 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from sandbox.client import Sandbox
 from tests.browser.axe import axe as axe
-from tests.browser.chromium import FLAGS, Visitor, visiting
+from tests.browser.chromium import Visitor, visiting
 from tests.browser.town import Town, open_town
 
 Visit = Callable[..., Visitor]
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.skip("there is no chromium on this machine")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

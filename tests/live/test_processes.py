@@ -98,7 +98,7 @@ def answered(developer: Any) -> str:
     """The id of a request that was served; empty while nobody serves."""
     with contextlib.suppress(OSError), Line(developer.base_url) as line:
         line.ask().answer()
-        return line.headers["x-proxy-request-id"]
+        return line.headers["x-proxy-request-id"] if line.status == 200 else ""
     return ""
 
 

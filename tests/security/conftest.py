@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import chromium as chromium
 from tests.browser.conftest import upstreams as upstreams
 from tests.browser.conftest import visit as visit
 from tests.security.house import House, open_house
