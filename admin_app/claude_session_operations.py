@@ -17,7 +17,7 @@ from admin_app.operation import BadFields, Doing, Offer, Operation, Shape, Shown
 from core.access import NotFound
 from core.access_keys import find_key
 from core.actor import Role
-from core.session_report import SESSIONS_A_PAGE, AgentLine, SessionLine, Span, Whose, latest_sessions, session_tree
+from core.session_report import SESSIONS_A_PAGE, AgentLine, SessionLine, Span, Whose, last_user_of, latest_sessions, session_tree
 from core.types import ProviderName
 from core.users import find_user
 
@@ -98,7 +98,7 @@ class FindSessions(Shape, frozen=True, kw_only=True):
 
 
 class TheSession(Shape, frozen=True, kw_only=True):
-    """Of one user, or of one access key: exactly one of the two is given."""
+    """Of one user, or of one access key; where neither is given, of whoever used it last."""
 
     session_id: SessionId
     user_id: Text = ""
@@ -117,14 +117,23 @@ def _find(doing: Doing, taken: FindSessions) -> ClaudeSessionsShown:
 
 
 def _get(doing: Doing, taken: TheSession) -> ClaudeTreeShown:
-    whose, told = _whose(doing, taken.user_id, taken.access_key_id)
+    user_id = taken.user_id
+    if not user_id and not taken.access_key_id:
+        user_id = last_user_of(doing.connection, taken.session_id)
+        if not user_id:
+            raise _no_such_session()
+    whose, told = _whose(doing, user_id, taken.access_key_id)
     tree = session_tree(doing.connection, whose, taken.session_id)
     if tree is None:
-        raise NotFound("there is no such session of theirs, or its requests are no longer kept")
+        raise _no_such_session()
     agents = [_agent(each) for each in tree.agents]
     return ClaudeTreeShown(
         session_id=tree.session_id, is_whole=tree.is_whole, figures=_figures(tree.span), agents=agents, whose=told
     )
+
+
+def _no_such_session() -> NotFound:
+    return NotFound("there is no such session of theirs, or its requests are no longer kept")
 
 
 def _whose(doing: Doing, user_id: str, access_key_id: str) -> tuple[Whose, WhoseShown]:

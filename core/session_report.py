@@ -119,6 +119,12 @@ def session_tree(connection: Connection, whose: Whose, session_id: str) -> Sessi
     return SessionTree(session_id, tree_of(own, parents), is_whole)
 
 
+def last_user_of(connection: Connection, session_id: str) -> str:
+    """Whose request was the last of a session of this id; empty where none is kept. One row of an index."""
+    query = select(requests.c.user_id).where(requests.c.session_id == session_id)
+    return connection.execute(query.order_by(requests.c.started_at.desc()).limit(1)).scalar_one_or_none() or ""
+
+
 def tree_of(own: dict[str, Span], parents: dict[str, str]) -> tuple[AgentLine, ...]:
     """Agents with their parents into lines. Pure. Who has no known parent, or is its own ancestor, is the main agent's child."""
     children: dict[str, list[str]] = {}
