@@ -121,7 +121,8 @@ def create_app(settings: Settings | None = None) -> Service:
     last_seen = LastSeen(database, settings.trusted_proxies, time.time)
     inbound = Inbound(directory, live, reading, _request_id, (time.monotonic, time.time), last_seen)
     readiness = Readiness(lambda: tick.database_away_since)
-    reports = open_database(settings, pool_size=1)  # apart, so that a report cannot hold key look-ups up
+    # Apart, so that a report cannot hold key look-ups up; admins wait for each other rather than being sent away.
+    reports = open_database(settings, pool_size=1, patience_s=10.0)
     own = OwnView(OwnStates(windows, circuits, spending), reports, Pages(VERSION), _own_facts(settings))
     views = {"/status": own.status, "/statusline": own.status_line}
     outlet = Outlet(lines.write if settings.emits_emf else None, settings.emf_namespace, worker_id)

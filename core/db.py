@@ -108,13 +108,13 @@ class Database:
         return work() if self._thread is None else self._thread.run(work)
 
 
-def open_database(settings: Settings, *, pool_size: int) -> Database:
+def open_database(settings: Settings, *, pool_size: int, patience_s: float = 2.0) -> Database:
     """The configured database; connects when first used. Raises BadSettings. SQLite: one connection, whatever the size."""
     url = _address(settings)
     if url.get_backend_name() == "sqlite":
         return Database(_sqlite_engine(url), NativeThread())
     login = postgres.Login(settings.database_secret, fetch_secret, time.monotonic) if settings.database_host else None
-    return Database(postgres.open_engine(url, pool_size, login), None)
+    return Database(postgres.open_engine(url, pool_size, login, patience_s), None)
 
 
 def cooperate_with_gevent() -> None:

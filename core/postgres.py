@@ -90,8 +90,11 @@ def host_url(host: str, name: str) -> URL:
     return URL.create("postgresql+psycopg2", host=address, port=int(port), database=name)
 
 
-def open_engine(url: URL, pool_size: int, login: Login | None = None) -> Engine:
-    """An engine that connects when it is first used. What the URL's query says wins over our limits."""
+def open_engine(url: URL, pool_size: int, login: Login | None = None, patience_s: float = 2.0) -> Engine:
+    """An engine that connects when it is first used; `patience_s` is how long a caller waits for a free connection.
+
+    What the URL's query says wins over our limits.
+    """
     given = {name: value for name, value in _CONNECT.items() if name not in url.query}
     engine = create_engine(
         url.set(drivername="postgresql+psycopg2"),
@@ -99,7 +102,7 @@ def open_engine(url: URL, pool_size: int, login: Login | None = None) -> Engine:
         poolclass=QueuePool,
         pool_size=pool_size,
         max_overflow=0,  # the setting is the limit: workers times (proxy + 1 for reports) stays at 10 a task
-        pool_timeout=2,
+        pool_timeout=patience_s,
         pool_recycle=300,
         pool_pre_ping=True,
         hide_parameters=True,
