@@ -9,6 +9,7 @@ import hypothesis
 from hypothesis import HealthCheck, Phase
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import load_all_checks
+from schemathesis.core.failures import AcceptedNegativeData, FailureGroup
 from schemathesis.openapi import from_wsgi
 from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi import checks as of_openapi
@@ -27,6 +28,11 @@ class Effort:
 
     examples: int
     seed: int = 0
+
+
+def _is_about_headers_that_were_replaced(failure: BaseException) -> bool:
+    """What was wrong with the request was in its headers alone, and those that count are not sent as they were generated."""
+    return isinstance(failure, AcceptedNegativeData) and "in header" in f"{failure} {getattr(failure, 'message', '')}"
 
 
 def described(world: ApiWorld) -> BaseSchema:
@@ -54,7 +60,11 @@ def attack(world: ApiWorld, offer: Offer, mode: GenerationMode, effort: Effort, 
     def send(case: Case) -> None:
         world.bearers.renew()
         answer = case.call(headers=_OWNER)
-        case.validate_response(answer, excluded_checks=excluded, headers=_OWNER)
+        try:
+            case.validate_response(answer, excluded_checks=excluded, headers=_OWNER)
+        except FailureGroup as failed:
+            if not all(map(_is_about_headers_that_were_replaced, failed.exceptions)):
+                raise
         sent.append(answer.status_code)
 
     send()

@@ -1,6 +1,6 @@
 """The API under generated requests: no 5xx, no status that is not documented, every answer as its schema says.
 
-A bounded run with a fixed seed; tests/prove has the long one.
+A bounded run with a fixed seed.
 """
 
 from __future__ import annotations
