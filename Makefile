@@ -51,7 +51,7 @@ lint-ecs: .venv-lint/.linters
 	$(LINT)/cfn-lint -- ecs/*.yaml
 	$(LINT)/checkov --config-file ecs/checkov.yml
 	$(LINT)/shellcheck ecs/deploy.sh .ci/run
-	@if [ -e Dockerfile ]; then $(LINT)/hadolint Dockerfile; fi
+	$(LINT)/hadolint Dockerfile
 
 prove-image: $(VENV)/.development
 	$(BIN)/python -m pytest tests/prove/test_image.py -m image
