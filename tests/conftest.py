@@ -25,6 +25,13 @@ from core.settings import Settings
 MakeSettings = Callable[..., Settings]
 
 
+def pytest_configure() -> None:
+    """No test finds an AWS login of this machine's, nor asks the network for one."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     outcome: Any = yield

@@ -16,6 +16,7 @@ from moto.server import ThreadedMotoServer
 from core.db import open_database
 from core.ledger import write_batch
 from tests.admin_app.test_cli import NOW, Terminal
+from tests.admin_app.test_cli_audit import audit_of
 from tests.core.test_bill import ONE, OPUS, SONNET
 
 LOGIN = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -135,3 +136,10 @@ def test_a_cloudwatch_that_does_not_answer_is_a_refusal_that_names_it(terminal: 
     done = terminal("ledger reconcile")
     assert (done.code, "CloudWatch in us-east-1 cannot be asked" in done.err) == (1, True)
     cloudwatch.server.start()
+
+
+def test_asking_what_bedrock_counted_leaves_no_entry_in_the_audit_log(terminal: Terminal, cloudwatch: CloudWatch) -> None:
+    ten_requests(cloudwatch)
+    before = audit_of(terminal)
+    assert terminal("ledger reconcile").code == 0
+    assert audit_of(terminal) == before
