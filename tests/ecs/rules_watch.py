@@ -44,10 +44,10 @@ _ALARMS = {
     "CircuitOpen": ("Info", "CircuitBreakerState", "Maximum", 60, 1, "GreaterThanOrEqualToThreshold", 1),
 }
 _OF_THE_LINE = {"log", "logger", "reason", "circuit"}  # in `context`, beside a record's fields
-_AUTOMATIC = {"@timestamp", "@message", "request_id", "level", "message"}
+_AUTOMATIC = {"@timestamp", "@message", "timestamp", "request_id", "level", "message"}
 _INSIGHTS_WORDS = {
     "fields", "filter", "stats", "sort", "limit", "by", "as", "and", "or", "asc", "desc",
-    "count", "sum", "max", "pct", "bin", "m",
+    "count", "sum", "max", "pct", "not", "ispresent",
 }  # fmt: skip
 
 
@@ -176,10 +176,20 @@ def queries_use_fields_that_lines_have(s: Stacks) -> Iterator[str]:
         {f"context.{field.name}" for field in fields(RequestRecord)} | {f"context.{name}" for name in _OF_THE_LINE} | _AUTOMATIC
     )
     for query in s.all("AWS::Logs::QueryDefinition"):
-        text = re.sub(r'"[^"]*"', "", query["QueryString"])
+        text = re.sub(r'^#.*$|"[^"]*"', "", query["QueryString"], flags=re.MULTILINE)
         words = {re.sub(r"^(context\.trace)\.\d$", r"\1", word) for word in re.findall(r"@?[a-z][\w.]*", text)}
         named = set(re.findall(r"\bas (\w+)", text))
         yield from (f"{query.name}: {word}" for word in sorted(words - known - named - _INSIGHTS_WORDS))
+
+
+def saved_queries_are_those_that_were_tried(s: Stacks) -> Iterator[str]:
+    """Word for word the files that tests run over a real server's lines, each once."""
+    files = {path.read_text().strip(): path.stem for path in (FOLDER / "queries").iterdir()}
+    saved = [query["QueryString"].strip() for query in s.all("AWS::Logs::QueryDefinition")]
+    yield from (f"{stem} is not saved" for text, stem in files.items() if text not in saved)
+    yield from (f"never tried: {text.splitlines()[0]}" for text in saved if text not in files)
+    if len(set(saved)) != len(saved):
+        yield "one is saved twice"
 
 
 def operators_questions_have_queries(s: Stacks) -> Iterator[str]:

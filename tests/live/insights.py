@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parents[2] / "ecs" / "queries"
 _TOKEN = re.compile(r'\s*(?:("[^"]*")|(\d+(?:\.\d+)?)|([A-Za-z_@][\w@.]*)|(>=|<=|!=|[=<>()*/,+-]))')
 _WORDS = {"and", "or", "not"}
-_FUNCTIONS = {"count", "sum", "max", "min", "ispresent"}
+_FUNCTIONS = {"count", "sum", "max", "min", "pct", "ispresent"}
 Row = dict[str, Any]
 
 
@@ -96,8 +97,13 @@ def _aggregate(expression: str, rows: list[Row]) -> Any:
     def over(function: Callable[[list[Any]], Any], name: str) -> Any:
         return function([row[name] for row in rows if name in row])
 
-    known = {"_sum": partial(over, sum), "_max": partial(over, max), "_min": partial(over, min)}
+    def pct(name: str, percent: int) -> Any:
+        values = sorted(over(list, name))
+        return values[ceil(len(values) * percent / 100) - 1]
+
+    known = {"_sum": partial(over, sum), "_max": partial(over, max), "_min": partial(over, min), "_pct": pct}
     text = re.sub(r"\b(sum|max|min)\(([\w.@]+)\)", r'_\1("\2")', expression).replace("count(*)", str(len(rows)))
+    text = re.sub(r"\bpct\(([\w.@]+), (\d+)\)", r'_pct("\1", \2)', text)
     return eval(text.strip(), {"__builtins__": {}, **known})
 
 

@@ -89,6 +89,25 @@ def test_who_was_turned_away(running: Any, day: dict[str, Any]) -> None:
     assert row["context.trace.0"] == f"key {day['bad key']}"
 
 
+def test_how_long_answers_take_by_provider(running: Any, day: dict[str, Any]) -> None:
+    rows = {row["context.provider"]: row for row in found(running, "latency-by-provider")}
+    assert {provider: row["answers"] for provider, row in rows.items()} == {"plan": 3, "bedrock": 2}
+    assert all(
+        row["overhead_p95"] <= row["total_p95"] and row["first_byte_p50"] <= row["first_byte_p95"] for row in rows.values()
+    )
+    longest = max(line["context"]["total_ms"] for line in running.product.access_lines() if "total_ms" in line["context"])
+    assert max(row["total_p95"] for row in rows.values()) == longest
+
+
+def test_what_the_proxy_complains_about(running: Any, day: dict[str, Any]) -> None:
+    lines = [line["message"] for line in running.product.logs() if line["level"] in ("ERROR", "WARNING")]
+    assert sum(row["lines"] for row in found(running, "complaints")) == len(lines)
+    made_up = [
+        {"level": level, "message": level, "timestamp": "2026-11-27T10:00:00.000Z"} for level in ("WARNING", "INFO", "WARNING")
+    ]
+    assert [(row["message"], row["lines"]) for row in insights.run(insights.text_of("complaints"), made_up)] == [("WARNING", 2)]
+
+
 @pytest.mark.parametrize("name", insights.names())
 def test_every_field_of_a_query_is_in_real_lines(running: Any, day: dict[str, Any], name: str) -> None:
     """But for steps of a trace that are rare, and what only lines about Bedrock keys have."""
