@@ -21,6 +21,8 @@ config="${CONFIG:-$here/production.env}"
 [ -f "$config" ] && . "$config"
 name="${NAME:-claude-code-proxy}"
 
+export AWS_REGION="${AWS_REGION:-}" ${AWS_PROFILE:+AWS_PROFILE}
+
 die() { echo "deploy.sh: $*" >&2; exit 1; }
 need() { for variable; do [ -n "${!variable:-}" ] || die "$variable is not set (production.env.example explains it)"; done; }
 exec 3>&1 # where a dry run prints, also from inside of $(...)
@@ -34,7 +36,9 @@ output() { ask "$1.$2" cloudformation describe-stacks --stack-name "$name-$1" --
 stack() { # stack WHICH Parameter=value...
   local which="$1"; shift
   run cloudformation deploy --stack-name "$name-$which" --template-file "$here/$which.yaml" --no-fail-on-empty-changeset \
-    --capabilities CAPABILITY_IAM --tags "application=$name" --parameter-overrides "Name=$name" "$@"
+    --capabilities CAPABILITY_IAM --tags "application=$name" --parameter-overrides "Name=$name" "$@" ||
+    die "the stack $name-$which was not deployed, and nothing after it was touched. Why: aws cloudformation describe-stack-events" \
+      "--stack-name $name-$which --query \"StackEvents[?contains(ResourceStatus,'FAILED')].[LogicalResourceId,ResourceStatusReason]\""
 }
 service() { # service REVISION: no task is thrown away when the service is there already
   local first=yes
@@ -55,17 +59,30 @@ base() {
     "PrivateEndpoints=${PRIVATE_ENDPOINTS:-no}" "ClientCidr=${CLIENT_CIDR:-0.0.0.0/0}"
   stack data "MaxCapacity=${MAX_CAPACITY:-4}" "BackupDays=${BACKUP_DAYS:-14}"
 }
+same_region() { # before anything is made: a network and a database in the wrong region take 20 minutes and cost money
+  local of; of="$(cut -d: -f4 <<<"$CERTIFICATE_ARN")"
+  [ "$of" = "$AWS_REGION" ] || die "CERTIFICATE_ARN is of region '$of', AWS_REGION is $AWS_REGION"
+  case "$IMAGE" in
+  *.dkr.ecr."$AWS_REGION".*/"$name"[:@]*) ;;
+  *.dkr.ecr.*) die "IMAGE is not of the repository $name in $AWS_REGION, the only one that tasks may fetch from" ;;
+  esac
+}
 migrate() {
-  local definition task code
+  local definition task ended code
   definition="$(output tasks MigrationTask)"
   task="$(start_task "$definition")"
   [ -n "$task" ] && [ "$task" != None ] || die "ECS did not start the migration"
-  run ecs wait tasks-stopped --cluster "$name" --tasks "$task"
-  code="$(ask code ecs describe-tasks --cluster "$name" --tasks "$task" --query "tasks[0].containers[0].exitCode")"
+  run ecs wait tasks-stopped --cluster "$name" --tasks "$task" ||
+    die "the migration still runs after 10 minutes ($task) and the service was not touched; deploy again when it has ended"
+  ended="$(ask code ecs describe-tasks --cluster "$name" --tasks "$task" --query "tasks[0].[containers[0].exitCode,stoppedReason]")"
+  code="${ended%%$'\t'*}"
   [ -n "$dry" ] || [ "$code" = 0 ] ||
-    die "the migration failed (exit status $code) and the service was not touched; see the log group /$name/tasks, stream migration/"
+    die "the migration failed (exit status $code; ${ended#*$'\t'}) and the service was not touched." \
+      "Status None: it never ran. Else see the log group /$name/tasks, stream migration/"
 }
 
+[ "$command" = help ] || need AWS_REGION
+[ -z "$dry" ] || echo "export AWS_REGION=$AWS_REGION"
 case "$command" in
 base) base ;;
 admin-password)
@@ -82,15 +99,16 @@ admin-password)
   ;;
 deploy)
   need IMAGE HOST_NAME CERTIFICATE_ARN ADMIN_ALLOWED_CIDRS
+  same_region
   base
   stack tasks "Image=$IMAGE" "HostName=$HOST_NAME" "AdminAllowedCidrs=$ADMIN_ALLOWED_CIDRS" "AdminUsername=${ADMIN_USERNAME:-admin}" \
     "BedrockRegion=${BEDROCK_REGION:-us-east-1}" "TaskSize=${TASK_SIZE:-medium}" "CpuArchitecture=${CPU_ARCHITECTURE:-X86_64}" \
-    "BudgetTimezone=${BUDGET_TIMEZONE:-UTC}"
+    "BudgetTimezone=${BUDGET_TIMEZONE:-UTC}" "DatabaseSecret=${DATABASE_SECRET:-}"
   migrate
   revision="$(output tasks ProxyTask)"
   service "$revision"
   stack observability "CriticalEmail=${CRITICAL_EMAIL:-}" "WarningEmail=${WARNING_EMAIL:-}" "InfoEmail=${INFO_EMAIL:-}" \
-    "BedrockDollarsAnHour=${BEDROCK_DOLLARS_AN_HOUR:-50}"
+    "BedrockDollarsAnHour=${BEDROCK_DOLLARS_AN_HOUR:-50}" "RunbookUrl=${RUNBOOK_URL:-ecs/README.md}"
   echo "Let $HOST_NAME point to: $(output service LoadBalancerName)"
   ;;
 rollback)

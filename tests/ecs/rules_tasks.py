@@ -186,6 +186,17 @@ def tasks_may_read_the_four_secrets(s: Stacks) -> Iterator[str]:
             yield f"{role} reads {sorted(readable)}"
 
 
+def after_a_restore_tasks_are_told_the_new_databases_secret(s: Stacks) -> Iterator[str]:
+    """RDS cannot give a restored database the secret of the old one, and an export that is in use cannot be changed."""
+    address = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:rds!cluster-1"
+    restored = Stacks(s.templates, DatabaseSecret=address)
+    for name, role in (("ProxyTask", "ProxyRole"), ("MigrationTask", "MigrationRole"), ("DeskTask", "DeskRole")):
+        if environment(restored, name)["PROXY_DATABASE_SECRET"] != address:
+            yield f"{name} reads {environment(restored, name)['PROXY_DATABASE_SECRET']}"
+        if address not in {resource for statement in statements(restored, role) for resource in listed(statement["Resource"])}:
+            yield f"{role} may not read it"
+
+
 def the_key_opens_bedrock_keys_alone(s: Stacks) -> Iterator[str]:
     """Each use of KMS is bound: to the encryption context of core.crypto, or to Secrets Manager."""
     bound = [
