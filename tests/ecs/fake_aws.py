@@ -1,6 +1,7 @@
 """Stands in for the `aws` command: writes down its arguments, a JSON list a line, and its region and profile.
 
-It answers from `answers.json` beside it: {"if": [words that are all among the arguments], "say": text, "exit": status}; the first that fits is given.
+It answers from `answers.json` beside it: {"if": [words that are all among the arguments], "say": text, "exit": status}; the first
+that fits is given.
 """
 
 import json
