@@ -23,12 +23,14 @@ from admin_app import cli_sessions
 from admin_app.cli_desk import Answer, Desk, Words
 from admin_app.cli_values import moment
 from admin_app.exports import plain_cell
+from core.access import Refused
 from core.db import take_time
 from core.kept import REQUESTS, all_kept
 from core.ledger import SUMMED
 from core.ledger_check import MOST_SHOWN, Verdict, Waiting, compare, ids_in_spools, look_into_spools
 from core.ledger_import import Imported, import_lines
 from core.log_check import Compared, Span, Sum, compare_with_log
+from core.log_group import LogUnavailable, request_lines
 from core.retention import purge
 from core.usage_report import BUCKETS, GROUPS, UsageLine, buckets, usage_between
 
@@ -44,6 +46,8 @@ def add_words(nouns: Words) -> Words:
     ledger = nouns.noun("ledger", "the books")
     bring = ledger.verb("import", _import, "rows from the log lines of requests; twice is as good as once")
     bring.add_argument("file", metavar="FILE", nargs="?", default="-", help="- or nothing: standard input")
+    bring.add_argument("--log-group", metavar="GROUP", help="of CloudWatch Logs, instead of a file: needs --from and --to")
+    _add_range(bring)
     verify = ledger.verb("verify", _verify, "compare rows, sums, spool and, with --log, a log; exit 1 if they differ")
     verify.add_argument("--log", metavar="FILE", help="also compare rows with the log lines of requests; - is standard input")
     _add_range(verify)
@@ -65,12 +69,28 @@ def _add_range(parser: ArgumentParser) -> None:
 
 
 def _import(desk: Desk, arguments: Namespace) -> Answer:
+    if arguments.log_group is not None and None in (arguments.since, arguments.until):
+        raise Refused("--log-group needs --from and --to")
     desk.change(lambda doing: doing.note("ledger.import_begin", "ledger", {}, {"from": "a log"}))
-    with _log_lines(desk, arguments.file) as lines:
-        found = import_lines(desk.database, lines, ZoneInfo(desk.settings.budget_timezone))
+    zone = ZoneInfo(desk.settings.budget_timezone)
+    if arguments.log_group is not None:
+        found = _from_log_group(desk, arguments, zone)
+    else:
+        with _log_lines(desk, arguments.file) as lines:
+            found = import_lines(desk.database, lines, zone)
     written = {"written": found.written, "known": found.known, "bad": found.bad}
     desk.change(lambda doing: doing.note("ledger.import_end", "ledger", {}, written))
     return Answer(asdict(found), _told(found), 1 if found.bad else 0)
+
+
+def _from_log_group(desk: Desk, arguments: Namespace, zone: ZoneInfo) -> Imported:
+    """Raises Refused: what was imported until then stays, and once more is as good as once."""
+    region = desk.outside.environ.get("AWS_REGION") or None
+    try:
+        lines = request_lines(arguments.log_group, region, arguments.since, arguments.until)
+        return import_lines(desk.database, lines, zone)
+    except LogUnavailable as error:
+        raise Refused(str(error)) from error
 
 
 @contextmanager

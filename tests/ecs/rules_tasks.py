@@ -39,6 +39,7 @@ _ALLOWED = {  # role -> everything that it may do
     "ProxyRole": {"secretsmanager:GetSecretValue", "kms:Decrypt", "kms:GenerateDataKey"},
     "MigrationRole": {"secretsmanager:GetSecretValue", "kms:Decrypt"},
     "DeskRole": {
+        "logs:FilterLogEvents",
         "secretsmanager:GetSecretValue",
         "kms:Decrypt",
         "kms:GenerateDataKey",
