@@ -8,13 +8,23 @@ from itertools import chain
 
 import pytest
 
+from core.metrics import CATALOGUE
 from tests.ecs.stacks import FOLDER, ORDER, Stacks, load_templates
-from tests.test_docs import broken_links, section_of
+from tests.test_docs import broken_links, section_of, slugs
 
 PAGE = FOLDER / "README.md"
 TEXT = PAGE.read_text()
 SCRIPT = (FOLDER / "deploy.sh").read_text()
 CENT = Decimal("0.01")
+NO_SETTINGS = {
+    "PROXY_WORKER_CONNECTIONS",
+    "PROXY_BEDROCK_REGION",
+    "PROXY_DATABASE_SECRET",
+    "ROLLBACK_COMPLETE",
+    "VOLUME",
+    "DEBUG",
+}
+BY_METRIC = {metric.name for metric in CATALOGUE}
 
 
 def rows(heading: str) -> list[list[str]]:
@@ -34,7 +44,7 @@ def test_commands_of_the_script_exist_and_all_are_explained() -> None:
 
 def test_settings_of_the_script_are_in_its_example() -> None:
     example = set(re.findall(r"^([A-Z_]+)=", (FOLDER / "production.env.example").read_text(), re.MULTILINE))
-    named = set(re.findall(r"`([A-Z][A-Z_]+)(?:=\w[\w-]*)?`", TEXT)) - {"PROXY_WORKER_CONNECTIONS", "ROLLBACK_COMPLETE", "VOLUME"}
+    named = set(re.findall(r"`([A-Z][A-Z_]+)(?:=\w[\w-]*)?`", TEXT)) - NO_SETTINGS
     assert {"IMAGE", "NAT_GATEWAYS", "TASK_SIZE"} <= named <= example
 
 
@@ -42,13 +52,39 @@ def test_every_stack_is_in_the_table_in_its_order() -> None:
     assert re.findall(r"^\| `(\w+)\.yaml` ", TEXT, re.MULTILINE) == list(ORDER)
 
 
-def test_every_alarm_has_a_first_look() -> None:
-    explained = {(name, row[1].capitalize()) for row in rows("Look") for name in row[0].split(", ")}
-    alarms = Stacks().all("AWS::CloudWatch::Alarm", "observability")
-    assert explained == {
-        (alarm["AlarmName"].removeprefix("claude-code-proxy "), alarm["AlarmActions"][0].split(".")[1].rstrip("}"))
-        for alarm in alarms
+ALARMS = {
+    alarm["AlarmName"].removeprefix("claude-code-proxy "): alarm
+    for alarm in Stacks().all("AWS::CloudWatch::Alarm", "observability")
+}
+
+
+def test_every_alarm_has_a_section_and_every_section_its_alarm() -> None:
+    assert sorted(re.findall(r"^### Alarm: (.+)$", TEXT, re.MULTILINE)) == sorted(ALARMS)
+
+
+@pytest.mark.parametrize("name", sorted(ALARMS))
+def test_an_alarms_message_ends_with_its_section_which_says_how_grave_it_is_and_what_to_do(name: str) -> None:
+    address = ALARMS[name]["AlarmDescription"].rpartition(" ")[2]
+    assert address.partition("#")[0] == "ecs/README.md" and address.partition("#")[2] in slugs(PAGE)
+    section = section_of(TEXT, f"Alarm: {name}").strip()
+    severity = ALARMS[name]["AlarmActions"][0].split(".")[1].rstrip("}")
+    assert address.endswith("#alarm-" + name.lower().replace(" ", "-")) and section.startswith(f"{severity}. ")
+    assert len(section.split()) >= 15
+
+
+def test_the_runbooks_address_in_alarms_can_be_ones_own() -> None:
+    told = Stacks(RunbookUrl="https://wiki.example.com/proxy").all("AWS::CloudWatch::Alarm", "observability")
+    assert [alarm.name for alarm in told if " https://wiki.example.com/proxy#alarm-" not in alarm["AlarmDescription"]] == []
+
+
+def test_the_page_of_metrics_names_the_alarms_that_there_are_at_the_metrics_that_they_look_at() -> None:
+    text = (FOLDER.parent / "docs" / "metrics.md").read_text()
+    named = {(metric, name) for metric in BY_METRIC for name in re.findall(r"Alarm `([^`]+)`", section_of(text, metric))}
+    looked_at = {
+        (metric, name) for name, alarm in ALARMS.items() for metric in BY_METRIC if f"'{metric}'" in str(alarm.properties)
     }
+    # An error rate is of errors; what is set aside raises the same alarm as what is lost.
+    assert named == looked_at - {("RequestCount", "error rate")} | {("RecordsSetAside", "records lost")}
 
 
 def test_every_query_is_named() -> None:
