@@ -1,18 +1,20 @@
 """What so many developers need: tasks, database, connections, traffic and money, from measured figures and stated assumptions.
 
 `python -m benchmarks.capacity` prints the tables of docs/scaling.md. A small model on paper: nothing in it was run at these
-sizes. Knows no AWS but its price list as of `PRICES_OF`. Invariant: every number is either measured here (`Measured`, from
-docs/performance.md), assumed in the open (`Developer`), or a list price (`Prices`).
+sizes. Knows no AWS but the prices in ecs/prices.json, which says whence they are. Invariant: every number is either measured
+here (`Measured`, from docs/performance.md), assumed in the open (`Developer`), or a price of that file (`Prices`).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
+from pathlib import Path
 
 SIZES = (100, 1_000, 10_000, 100_000)
-PRICES_OF = "us-east-1, list prices as known in 2026; check them before you rely on them"
+PRICES = Path(__file__).resolve().parent.parent / "ecs" / "prices.json"
 _HOURS = 730  # a month
 _GB = 1e9
 
@@ -45,19 +47,16 @@ class Developer:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """US dollars."""
+    """US dollars, and where and when they were that. Those without a time are for a month."""
 
-    vcpu_hour: float = 0.04048
-    gb_hour: float = 0.004445
-    acu_hour: float = 0.12
-    database_gb: float = 0.10
-    database_io_million: float = 0.20
-    nat_hour: float = 0.045
-    nat_gb: float = 0.045
-    balancer_hour: float = 0.0225
-    lcu_hour: float = 0.008
-    log_gb: float = 0.50
-    fixed: float = 25.0  # KMS, secrets, alarms, metrics, dashboard
+    region: str
+    written: str
+    source: str
+    usd: dict[str, float]
+
+
+def load_prices(path: Path = PRICES) -> Prices:
+    return Prices(**json.loads(path.read_text()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +98,9 @@ def need_of(
     measured: Measured = Measured(),
     each: Developer = Developer(),
     task: Task = Task(),
-    prices: Prices = Prices(),
+    prices: Prices | None = None,
 ) -> Need:
-    """The model. Peak hour for what must be there, the month for what is paid by use."""
+    """The model, with the file's prices unless given others. Peak hour for what must be there, the month for what is paid by use."""
     active = developers * each.active
     messages_s, counts_s = active * each.messages_min / 60, active * each.counts_min / 60
     streams = messages_s * each.stream_s
@@ -115,7 +114,7 @@ def need_of(
     polling = tasks * task.workers * 2 * 0.0003  # two small queries a worker and second
     acu = max(0.5, (records_s / measured.records_s + polling) / measured.fargate_speed * 4)
     gigabytes = (messages_s * (each.request_kb + each.answer_kb) + counts_s * each.request_kb) * 1e3 * 3600 * each.hours / _GB
-    usd = _bill(tasks, acu, database_gb, gigabytes, records_day, (task, prices))
+    usd = _bill(tasks, acu, database_gb, gigabytes, records_day, (task, (prices or load_prices()).usd))
     return Need(
         developers=developers,
         streams=round(streams),
@@ -134,22 +133,34 @@ def need_of(
 
 
 def _bill(
-    tasks: int, acu: float, database_gb: float, gigabytes: float, records_day: float, of: tuple[Task, Prices]
+    tasks: int, acu: float, database_gb: float, gigabytes: float, records_day: float, of: tuple[Task, dict[str, float]]
 ) -> dict[str, float]:
-    """A month. Tasks and ACU above the least are there for a third of it: nights and weekends are quiet."""
-    task, prices = of
+    """A month. Tasks and ACU above the least are there for a third of it: nights and weekends are quiet.
+
+    What comes in by NAT goes out to developers, and the other way round: as many bytes leave AWS as pass NAT.
+    """
+    task, price = of
     mean_tasks, mean_acu = 2 + (tasks - 2) / 3, 0.5 + (acu - 0.5) / 3
     capacity_units = max(1.0, gigabytes / _HOURS)  # one for each GB an hour
     writes = records_day * 30 / 250 * 12 / 1e6 + records_day * 30 * 8 / 1e6
-    kept = database_gb * prices.database_gb + writes * prices.database_io_million
+    kept = database_gb * price["database_gb"] + writes * price["database_io_million"]
     return {
-        "tasks": mean_tasks * _HOURS * (task.vcpu * prices.vcpu_hour + task.gb * prices.gb_hour),
-        "database": 2 * mean_acu * _HOURS * prices.acu_hour + kept,
-        "NAT": 2 * _HOURS * prices.nat_hour + gigabytes * prices.nat_gb,
-        "balancer": _HOURS * prices.balancer_hour + capacity_units * _HOURS * prices.lcu_hour,
-        "logs": records_day * 30 * 0.9e3 / _GB * prices.log_gb,
-        "other": prices.fixed,
+        "tasks": mean_tasks * _HOURS * (task.vcpu * price["vcpu_hour"] + task.gb * price["gb_hour"]),
+        "database": 2 * mean_acu * _HOURS * price["acu_hour"] + kept,
+        "NAT": 2 * _HOURS * price["nat_hour"] + gigabytes * price["nat_gb"],
+        "traffic out": gigabytes * price["out_gb"],
+        "balancer": _HOURS * price["balancer_hour"] + capacity_units * _HOURS * price["lcu_hour"],
+        "logs": records_day * 30 * 0.9e3 / _GB * price["log_gb"],
+        "other": _other(records_day * 30 / 1e6, price),
     }
+
+
+def _other(millions: float, price: dict[str, float]) -> float:
+    """The rest of the table in ecs/README.md: addresses, web firewall, key and secrets, metrics, alarms, dashboard."""
+    addresses = 4 * _HOURS * price["address_hour"]
+    firewall = price["firewall_list"] + 4 * price["firewall_rule"] + millions * price["firewall_million"]
+    watching = 90 * price["metric"] + 20 * price["alarm"] + price["dashboard"]
+    return addresses + firewall + price["kms_key"] + 4 * price["secret"] + watching
 
 
 def load_table(needs: Sequence[Need]) -> str:
@@ -174,20 +185,28 @@ def load_table(needs: Sequence[Need]) -> str:
 
 
 def money_table(needs: Sequence[Need]) -> str:
-    """Markdown: US dollars a month."""
+    """Markdown: US dollars a month, to two figures: the prices are no better."""
     names = list(needs[0].usd)
     head = f"| developers | {' | '.join(names)} | in all | a developer |"
     rows = [
-        f"| {need.developers:,} | {' | '.join(f'{need.usd[name]:,.0f}' for name in names)} | {need.usd_month:,.0f} | "
-        f"{need.usd_month / need.developers:,.2f} |"
+        f"| {need.developers:,} | {' | '.join(_rough(need.usd[name]) for name in names)} | {_rough(need.usd_month)} | "
+        f"{_rough(need.usd_month / need.developers)} |"
         for need in needs
     ]
     return "\n".join([head, "|" + "---|" * (len(names) + 3), *rows])
 
 
+def _rough(usd: float) -> str:
+    """Two figures that count: 323 is 320, 0.4567 is 0.46."""
+    rounded = float(f"{usd:.2g}")
+    return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:g}"
+
+
 def main() -> None:
-    needs = [need_of(developers) for developers in SIZES]
-    print(f"{load_table(needs)}\n\nUS dollars a month ({PRICES_OF}):\n\n{money_table(needs)}")
+    needs, prices = [need_of(developers) for developers in SIZES], load_prices()
+    print(
+        f"{load_table(needs)}\n\nUS dollars a month, {prices.region}, {prices.written}. {prices.source}\n\n{money_table(needs)}"
+    )
 
 
 if __name__ == "__main__":

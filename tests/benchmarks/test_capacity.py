@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.capacity import SIZES, Developer, Measured, load_table, money_table, need_of
+import pytest
+
+from benchmarks.capacity import SIZES, Developer, Measured, load_prices, load_table, main, money_table, need_of
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -15,6 +18,27 @@ def test_the_page_has_the_tables_that_the_command_prints() -> None:
     page = (DOCS / "scaling.md").read_text()
     assert load_table(needs) in page
     assert money_table(needs) in page
+
+
+def test_the_command_prints_the_tables_and_whence_the_prices_are(capsys: pytest.CaptureFixture[str]) -> None:
+    main()
+    needs, printed = [need_of(developers) for developers in SIZES], capsys.readouterr().out
+    assert load_table(needs) in printed and money_table(needs) in printed
+    assert load_prices().source in printed
+
+
+def test_other_prices_are_another_file(tmp_path: Path) -> None:
+    usual = load_prices()
+    dearer = {"region": "eu-central-1", "written": "2027-01", "source": "looked up", "usd": usual.usd | {"out_gb": 1.0}}
+    (tmp_path / "prices.json").write_text(json.dumps(dearer))
+    need = need_of(1_000, prices=load_prices(tmp_path / "prices.json"))
+    assert need.usd["traffic out"] == need.nat_gb
+    assert need.usd["tasks"] == need_of(1_000).usd["tasks"]
+
+
+def test_the_smallest_size_costs_what_the_runbook_says_and_its_traffic() -> None:
+    need = need_of(1)
+    assert 300 < need.usd_month - need.usd["traffic out"] < 325
 
 
 def test_the_measured_figures_are_those_of_the_performance_page() -> None:

@@ -8,6 +8,7 @@ from itertools import chain
 
 import pytest
 
+from benchmarks.capacity import load_prices
 from core.metrics import CATALOGUE
 from tests.ecs.stacks import FOLDER, ORDER, Stacks, load_templates
 from tests.test_docs import broken_links, section_of, slugs
@@ -15,7 +16,6 @@ from tests.test_docs import broken_links, section_of, slugs
 PAGE = FOLDER / "README.md"
 TEXT = PAGE.read_text()
 SCRIPT = (FOLDER / "deploy.sh").read_text()
-CENT = Decimal("0.01")
 NO_SETTINGS = {
     "PROXY_WORKER_CONNECTIONS",
     "PROXY_BEDROCK_REGION",
@@ -104,15 +104,50 @@ def test_every_secret_can_be_rotated() -> None:
     assert names == {"server-secret", "jwt-secret", "admin-password-hash"}
 
 
+PRICED = (
+    *("vcpu_hour", "gb_hour", "balancer_hour", "lcu_hour", "nat_hour", "address_hour", "acu_hour"),
+    *("", "", "metric", "alarm", "dashboard"),  # two rows are sums of their own
+)
+
+
 @pytest.mark.parametrize("row", rows("What it costs"), ids=lambda row: row[0])
 def test_a_months_cost_is_quantity_times_price(row: list[str]) -> None:
     quantity, price, month = Decimal(row[1].split()[0]), Decimal(row[2]), Decimal(row[3])
-    assert (quantity * price).quantize(CENT) == month
+    assert (quantity * price).quantize(Decimal(1)) == month
+
+
+def test_every_price_of_the_page_is_that_of_the_file() -> None:
+    usd, told = load_prices().usd, rows("What it costs")
+    assert [Decimal(row[2]) for row in told] == [Decimal(str(usd[name])) if name else 1 for name in PRICED]
+    assert Decimal(told[7][1].split()[0]) == Decimal(str(usd["firewall_list"] + 4 * usd["firewall_rule"]))
+    assert Decimal(told[8][1].split()[0]) == Decimal(str(usd["kms_key"] + 4 * usd["secret"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("database_gb", "its storage 0.10 a GB"),
+        ("database_io_million", "its requests 0.20 a million"),
+        ("log_gb", "logs 0.50 a GB"),
+        ("nat_gb", "NAT 0.045"),
+        ("out_gb", "the way out 0.09 a GB"),
+        ("firewall_million", "web firewall 0.60 a million requests"),
+    ],
+)
+def test_prices_by_use_are_those_of_the_file(name: str, text: str) -> None:
+    assert text in " ".join(section_of(TEXT, "What it costs").split())
+    assert float(re.findall(r"\d\.\d+", text)[0]) == load_prices().usd[name]
+
+
+def test_nobody_is_told_that_these_prices_are_more_than_remembered() -> None:
+    prices = load_prices()
+    assert "memory" in prices.source and "Not verified" in prices.source
+    assert prices.region in section_of(TEXT, "What it costs") and "No price here was looked up" in TEXT
 
 
 def test_the_sum_is_the_sum() -> None:
-    total = sum(Decimal(row[3]) for row in rows("What it costs"))
-    assert f"Together about {total.quantize(Decimal(1))} dollars" in TEXT
+    total = sum(Decimal(row[1].split()[0]) * Decimal(row[2]) for row in rows("What it costs"))
+    assert f"Together about {int(round(total, -1))} dollars" in TEXT
 
 
 def test_quantities_follow_from_the_templates() -> None:
