@@ -100,7 +100,7 @@ def need_of(
     task: Task = Task(),
     prices: Prices | None = None,
 ) -> Need:
-    """The model, with the file's prices unless given others. Peak hour for what must be there, the month for what is paid by use."""
+    """The model. Peak hour for what must be there, the month for what is paid by use. Prices: the file's unless given."""
     active = developers * each.active
     messages_s, counts_s = active * each.messages_min / 60, active * each.counts_min / 60
     streams = messages_s * each.stream_s

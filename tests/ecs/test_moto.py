@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import boto3
 import pytest
 from moto import mock_aws
 
+from core.cloudwatch import bedrock_sums
 from core.crypto import CannotOpen, open_vault
 from core.local_files import ensure_local
+from core.log_group import request_lines
 from core.settings import Settings, load_settings
 from tests.ecs.moto_deployment import HASH, VALUES, Deployment, deploy
-from tests.ecs.stacks import ORDER
+from tests.ecs.reading import listed, statements
+from tests.ecs.stacks import ORDER, REGION, Stacks
 
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse")
 
@@ -30,10 +35,15 @@ def task(deployed: Deployment, name: str) -> dict[str, Any]:
     return found
 
 
-def settings(deployed: Deployment) -> Settings:
-    """As a task would read them: addresses are fetched from the secrets that were made. moto keeps NoValue in a list as None."""
+def environment(deployed: Deployment) -> dict[str, str]:
+    """moto keeps NoValue in a list as None."""
     (container,) = task(deployed, "ProxyTask")["containerDefinitions"]
-    return load_settings({entry["name"]: entry["value"] for entry in container["environment"] if entry is not None})
+    return {entry["name"]: entry["value"] for entry in container["environment"] if entry is not None}
+
+
+def settings(deployed: Deployment) -> Settings:
+    """As a task would read them: addresses are fetched from the secrets that were made."""
+    return load_settings(environment(deployed))
 
 
 @pytest.mark.parametrize("stack", ORDER)
@@ -84,6 +94,34 @@ def test_a_bedrock_key_is_sealed_and_opened_with_the_deployed_key_for_its_row_al
     assert vault.open(sealed, "row-1") == "a Bedrock key"
     with pytest.raises(CannotOpen):
         vault.open(sealed, "row-2")
+
+
+def test_the_product_asks_aws_for_what_its_role_allows_and_nothing_else(
+    deployed: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, asked = environment(deployed), list[tuple[str, Any]]()
+    session = boto3.Session()
+    session.events.register(
+        "before-parameter-build.*.*", lambda params, model, **_: asked.append((_action(model), params.get("EncryptionContext")))
+    )
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
+    found = load_settings(given)
+    one, another = (open_vault(found, ensure_local(found)) for _ in range(2))
+    assert another.open(one.seal("a Bedrock key", "row-1"), "row-1") == "a Bedrock key"
+    bedrock_sums(REGION, datetime(2026, 11, 26, tzinfo=UTC), datetime(2026, 11, 27, tzinfo=UTC), ["a"])
+    list(request_lines("/claude-code-proxy/tasks", REGION, datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC)))
+
+    granted = statements(Stacks(BillReconciliation="yes"), "DeskRole")
+    allowed = {action for statement in granted for action in listed(statement["Action"])}
+    assert {action for action, _ in asked} == allowed - {action for action in allowed if action.startswith("ssmmessages:")}
+    (bound,) = [each["Condition"]["StringEquals"] for each in granted if each["Sid"] == "BedrockKeys"]
+    contexts = [{f"kms:EncryptionContext:{name}": value for name, value in context.items()} for _, context in asked if context]
+    assert contexts and [context for context in contexts if not bound.items() <= context.items()] == []
+
+
+def _action(model: Any) -> str:
+    """As policies name it; CloudWatch signs its calls as `monitoring`."""
+    return f"{model.service_model.signing_name.replace('monitoring', 'cloudwatch')}:{model.name}"
 
 
 def test_policies_are_such_as_iam_takes_and_name_the_deployed_secrets(deployed: Deployment) -> None:
