@@ -133,6 +133,7 @@ def test_what_cloudwatch_is_told_is_what_the_ledger_has(stack: Any) -> None:
     assert {f"{kind}_tokens": float(seen.sum("TokensUsed", token_type=kind)) for kind in TOKENS}.items() <= booked.items()
     assert float(seen.sum("BedrockSpend")) == booked["bedrock_spend_dollars_total"]
     assert float(seen.sum("FallbackCount")) == booked["fallbacks_total"]
+    assert float(seen.sum("ErrorCount")) == booked["errors_total"]
     assert max(seen.all("ActiveStreams")) <= 4 and max(seen.all("DatabaseAway")) == 0
     assert max(seen.all("HubLag")) > 0
 
