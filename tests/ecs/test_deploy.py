@@ -21,6 +21,13 @@ def test_a_dry_run_asks_aws_nothing(desk: Desk) -> None:
     assert len(printed(finished.stdout)) > 10
 
 
+def test_the_runbooks_first_steps_need_no_image_yet(desk: Desk) -> None:
+    (desk.folder / "config.env").write_text("\n".join(line for line in CONFIG.splitlines() if not line.startswith("IMAGE")))
+    assert desk.run("--dry-run", "base").returncode == 0
+    assert desk.run("base").returncode == 0
+    assert desk.run("admin-password", typed="correct horse battery staple\n").returncode == 0
+
+
 @pytest.mark.parametrize("command", ["base", "deploy", "rollback", "restart"])
 def test_what_a_dry_run_prints_is_what_a_real_run_does(desk: Desk, command: str) -> None:
     desk.answers(
