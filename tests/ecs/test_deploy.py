@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core.crypto import check_password
-from tests.ecs.operators_desk import FAMILY, PLACEHOLDERS, SCRIPT, Desk, option, parameters, printed
+from tests.ecs.operators_desk import CONFIG, FAMILY, PLACEHOLDERS, SCRIPT, Desk, option, parameters, printed
 from tests.ecs.stacks import FOLDER, ORDER, Stacks, load_templates
 
 
