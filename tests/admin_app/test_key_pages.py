@@ -22,7 +22,8 @@ from core.db import open_database
 from core.ports import ProbeResult
 from core.settings import Settings
 from tests.admin_app.browser import Browser
-from tests.admin_app.desk import CANARY, PASSWORD, Probe, admin_app
+from tests.admin_app.desk import CANARY, Probe
+from tests.admin_app.whole_app import PASSWORD, admin_app
 from tests.core.office import NOW, SECOND, Office
 
 XSS = """"><script>alert(1)</script><img src=x onerror=alert(1)>'{{7*7}}"""
