@@ -50,7 +50,7 @@ class Desk:
     settings: Settings = field(default_factory=lambda: Settings(public_url=PUBLIC_URL))
     probe: Probe = field(default_factory=Probe)
     vault: Vault = field(default_factory=lambda: LocalVault(bytes(32)))
-    hash_password: Callable[[str], str] = partial(hash_password, rounds=4)  # nobody waits for it
+    hash_password: Callable[[str], str] = field(default_factory=lambda: partial(hash_password, rounds=4))  # nobody waits
 
     @property
     def tools(self) -> Tools:
