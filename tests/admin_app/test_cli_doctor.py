@@ -19,6 +19,8 @@ from core.heartbeat import Heartbeat, Load, Worker
 from core.ports import ProbeResult
 from tests.admin_app.test_cli import NOW, Finished, Terminal
 from tests.admin_app.test_cli_kms import Aws
+from tests.installations import with_tables
+from tests.live.postgres import Postgres
 
 KEY = new_access_key()
 
@@ -49,10 +51,10 @@ def upstream() -> Iterator[Any]:
 
 
 @pytest.fixture
-def terminal(tmp_path: Path, upstream: Any) -> Terminal:
+def terminal(tmp_path: Path, upstream: Any, sqlite_template: Path) -> Terminal:
     made = Terminal(tmp_path / "var")
     made.environ |= {"PROXY_PLAN_URL": upstream.url, "PROXY_BEDROCK_URL": upstream.url}
-    made("migrate")
+    with_tables(made.settings, sqlite_template)
     return made
 
 
@@ -120,9 +122,21 @@ def test_a_postgresql_that_serves_is_told_with_its_clock(terminal: Terminal, pos
     )  # the test's clock is May
 
 
-def test_a_postgresql_that_is_stopped_is_one_problem_and_hides_no_other_look(terminal: Terminal) -> None:
-    terminal.environ["PROXY_DATABASE_URL"] = f"postgresql://somebody:a-password@127.0.0.1:{free_port()}/none"
+@pytest.fixture
+def stopped_postgresql() -> Iterator[str]:
+    """The address of one that answered a moment ago."""
+    server = Postgres()
+    assert server.command("SELECT 1") == 1
+    server.stop()
+    yield server.url.replace("@", ":a-password@", 1)
+    server.close()
+
+
+def test_a_postgresql_that_is_stopped_is_one_problem_and_hides_no_other_look(terminal: Terminal, stopped_postgresql: str) -> None:
+    terminal.environ["PROXY_DATABASE_URL"] = stopped_postgresql
     finished = terminal("doctor --json")
+    [database] = [each for each in finished.document["findings"] if each["check"] == "database"]
+    assert "cannot be reached" in database["says"], database
     assert (finished.code, ("database", "problem") in ill(finished), healths(finished)["plan"]) == (1, True, "well")
     assert "a-password" not in finished.out
 

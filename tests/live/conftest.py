@@ -5,7 +5,6 @@ One server a test file, one user a test; the stand-ins are reset before each tes
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -25,6 +24,7 @@ from core.settings import Settings
 from core.types import Residency, Strategy
 from sandbox.client import Sandbox
 from sandbox.product import AS_IN_THE_IMAGE, Product
+from tests.installations import with_tables
 from tests.live.claude_cli import Ran, run_cli
 
 
@@ -103,9 +103,7 @@ def install(sqlite_template: Path) -> Install:
                 migrate(database)
                 database.close()
             else:
-                ensure_local(settings)
-                shutil.copyfile(sqlite_template, settings.data_dir / "proxy.sqlite")
-                (settings.data_dir / "proxy.sqlite").chmod(0o600)
+                with_tables(settings, sqlite_template)
             yield product
 
     return prepared
