@@ -32,7 +32,7 @@ from tests.admin_app.whole_app import admin_app
 from tests.browser.chromium import Visitor
 from tests.furnished import Furnished, furnish
 from tests.live.admin_browser import LiveBrowser
-from tests.live.test_secrecy import finds
+from tests.live.marked_traffic import finds
 
 OWNER, PASSWORD = "admin", "Quokka8 a sentence nobody guesses"
 
