@@ -29,7 +29,7 @@ demo: $(VENV)/.production
 setup: $(VENV)/.development
 
 test: $(VENV)/.development
-	$(BIN)/python -m pytest -n $(or $(TEST_PROCESSES),2) --dist loadfile
+	$(BIN)/python -m pytest -n $(or $(TEST_PROCESSES),2) --dist loadfile --no-loadscope-reorder
 
 prove: $(VENV)/.development
 	$(BIN)/python -m pytest tests/prove -m prove

@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-START_TIMEOUT_S = 20.0
-END_TIMEOUT_S = 5.0
+START_TIMEOUT_S = 60.0
+END_TIMEOUT_S = 10.0
 ROOT = Path(__file__).resolve().parent.parent
 UpstreamName = Literal["anthropic", "bedrock"]
 

@@ -7,8 +7,10 @@ of a migrated template.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -25,11 +27,31 @@ from core.settings import Settings
 MakeSettings = Callable[..., Settings]
 
 
+LONGEST_FIRST = ("tests/live/", "tests/browser/", "tests/security/", "tests/ecs/", "tests/admin_app/")
+
+
 def pytest_configure() -> None:
-    """No test finds an AWS login of this machine's, nor asks the network for one."""
+    """No test finds an AWS login of this machine's, nor asks the network for one. What tests start is compiled once."""
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take minutes come first, so that at the end no process waits long for another."""
+
+    def place(item: pytest.Item) -> int:
+        return next((n for n, folder in enumerate(LONGEST_FIRST) if item.nodeid.startswith(folder)), len(LONGEST_FIRST))
+
+    items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """Ten thousand tests and all they import stay to the end: no collection of garbage looks at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -83,7 +105,8 @@ class PostgresServer:
 
     def _create(self, name: str, template: str) -> str:
         name = name or f"t_{uuid4().hex}"
-        self._command(f"CREATE DATABASE {name} TEMPLATE {template}")
+        # STRATEGY: five times cheaper for databases as small as these than copying them through the write-ahead log
+        self._command(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return self._uri_of(name)
 
     def _command(self, sql: str) -> None:

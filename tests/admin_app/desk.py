@@ -1,37 +1,36 @@
-"""What operations run with, and the whole admin app around it: a database, a probe that answers as told, an actor of any role."""
+"""Operations performed on a database by an actor of a chosen role: an administration without HTTP.
+
+Knows no page and no app. Invariant: what is outside (AWS, KMS, the clock) answers what the test said.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from admin_app.app import AdminApp, Surroundings
 from admin_app.fields import from_json
 from admin_app.operation import Operation, Tools, Work, perform
 from core.actor import Actor, Role
 from core.audit import Entry, Filter, entries
 from core.crypto import LocalVault, Vault, hash_password
-from core.db import Database, open_database
+from core.db import Database
 from core.heartbeat import Load, Worker, WorkerSeen
-from core.local_files import LocalSecrets
-from core.log import AccessLog, LineWriter
 from core.ports import ProbeResult
 from core.settings import Settings
 from core.types import Residency
 from tests.core.office import NOW, SERVER_SECRET
 
-PASSWORD = "correct horse battery staple"
-HASH = hash_password(PASSWORD, rounds=4)
+MODELS = frozenset({"claude-opus-5-5", "claude-sonnet-5-5"})
 CANARY = "canary-of-a-bedrock-key"
+PUBLIC_URL = "https://proxy.example.com"
 
 
 @dataclass
 class Probe:
-    """Answers as told, and remembers what it was asked with."""
+    """Answers what a test wants AWS to answer, and remembers what it was asked with: region and secret."""
 
     result: ProbeResult = field(default_factory=lambda: ProbeResult(True, "a model answered"))
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -43,40 +42,41 @@ class Probe:
 
 @dataclass
 class Desk:
-    """Performs operations as somebody, at a moment."""
+    """`does(operation, **fields)` as somebody, at a moment; the fields are what JSON would hold."""
 
     database: Database
+    role: Role = Role.OWNER
+    now: datetime = NOW
+    settings: Settings = field(default_factory=lambda: Settings(public_url=PUBLIC_URL))
     probe: Probe = field(default_factory=Probe)
     vault: Vault = field(default_factory=lambda: LocalVault(bytes(32)))
-    now: datetime = NOW
-    role: Role = Role.EDITOR
+    hash_password: Callable[[str], str] = field(default_factory=lambda: partial(hash_password, rounds=4))  # nobody waits
 
-    def do(self, operation: Operation, **fields: Any) -> Any:
-        actor = Actor("adm_1", "eve", self.role, "session", "", "203.0.113.9")
-        settings = Settings(public_url="https://proxy.example.com")
-        tools = Tools(settings, SERVER_SECRET, self.vault, self.probe, frozenset(), lambda: seen(self.now))
-        return perform(operation, Work(self.database, actor, self.now, tools), from_json(operation.takes, fields))
+    @property
+    def tools(self) -> Tools:
+        around = (self.vault, self.probe, MODELS, lambda: seen(self.now))
+        return Tools(self.settings, SERVER_SECRET, *around, hash_password=self.hash_password)
 
-    def audit(self) -> list[Entry]:
-        return self.database.read(lambda c: entries(c, Filter(), 100))
+    def does(self, operation: Operation, **fields: Any) -> Any:
+        work = Work(self.database, an_actor(self.role), self.now, self.tools)
+        return perform(operation, work, from_json(operation.takes, fields))
+
+    def as_a(self, role: Role) -> Desk:
+        return replace(self, role=role)
+
+    def later(self, **span: float) -> Desk:
+        return replace(self, now=self.now + timedelta(**span))
+
+    def audited(self, **wanted: Any) -> list[Entry]:
+        """The latest first."""
+        return self.database.read(lambda connection: entries(connection, Filter(**wanted), 100))
 
 
-def seen(now: datetime) -> WorkerSeen:
+def an_actor(role: Role, **more: Any) -> Actor:
+    actor = Actor("adm_1", f"the-{role}", role, "session", "ses_1", "203.0.113.9", NOW)
+    return replace(actor, **more)
+
+
+def seen(now: datetime = NOW) -> WorkerSeen:
+    """This worker, as its own pages show it."""
     return WorkerSeen(Worker("wrk_1", "some-host", 42, NOW), Load("ready"), now)
-
-
-def admin_app(database_url: str, folder: Path, probe: Probe | None = None, **changes: Any) -> AdminApp:
-    """As it is served. `probe` stands for AWS."""
-    settings = Settings(database_url=database_url, admin_password_hash=HASH, **changes)
-    writer = LineWriter(os.open(folder / "log", os.O_CREAT | os.O_WRONLY | os.O_APPEND))
-    vault, clock = LocalVault(bytes(32)), NOW.timestamp
-    ids: Callable[[], str] = lambda: "req_1"  # noqa: E731
-    around = Surroundings(
-        lambda: seen(NOW), ids, AccessLog(writer), vault, probe or Probe(), frozenset(), clock, clock, ("eu-west-1", "us-east-1")
-    )
-    secrets = LocalSecrets(SERVER_SECRET, "a signing secret for tests, not for use", HASH)
-    return AdminApp(settings, secrets, open_database(settings, pool_size=1), around)
-
-
-def fields_of(entry: Entry) -> Mapping[str, Any]:
-    return {**entry.before, **entry.after}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,23 +11,18 @@ from typing import Any
 import pyotp
 from falcon.testing import Result
 
-from admin_app.app import AdminApp, Surroundings
+from admin_app.app import AdminApp
 from core import admins
 from core.actor import Role
 from core.audit import Entry, Filter, entries
-from core.crypto import LocalVault, hash_password
 from core.db import Database, open_database
-from core.heartbeat import Load, Worker, WorkerSeen
-from core.local_files import LocalSecrets
-from core.log import AccessLog, LineWriter
 from core.settings import Settings
 from tests.admin_app.browser import Browser
-from tests.admin_app.operating import Probe
-from tests.core.office import NOW, SERVER_SECRET
-
-PASSWORD = "correct horse battery staple"
-SECRET = "a signing secret for tests, not for use; so long that every algorithm likes it"
-HASH = hash_password(PASSWORD, rounds=4)
+from tests.admin_app.whole_app import HASH as HASH
+from tests.admin_app.whole_app import PASSWORD as PASSWORD
+from tests.admin_app.whole_app import SECRET as SECRET
+from tests.admin_app.whole_app import admin_app
+from tests.core.office import NOW
 
 
 @dataclass
@@ -41,9 +35,8 @@ class Door:
     apps: list[AdminApp] = field(default_factory=list)
 
     def worker(self, **changes: Any) -> AdminApp:
-        settings = Settings(**{"database_url": self.database_url, "admin_password_hash": HASH, **changes})
-        secrets = LocalSecrets(SERVER_SECRET, SECRET, settings.admin_password_hash)
-        self.apps.append(AdminApp(settings, secrets, open_database(settings, pool_size=1), self._around()))
+        given = {"database_url": self.database_url, **changes}
+        self.apps.append(admin_app(folder=self.folder, wall=lambda: self.now, **given))
         return self.apps[-1]
 
     def browser(self, address: str = "203.0.113.9", **changes: Any) -> Browser:
@@ -96,15 +89,3 @@ class Door:
     def close(self) -> None:
         for app in self.apps:
             app.close()
-
-    def _around(self) -> Surroundings:
-        writer = LineWriter(os.open(self.folder / "log", os.O_CREAT | os.O_WRONLY | os.O_APPEND))
-        return Surroundings(
-            lambda: WorkerSeen(Worker("wrk_1", "some-host", 42, NOW), Load("ready"), self.moment()),
-            lambda: "req_1",
-            AccessLog(writer),
-            LocalVault(b"k" * 32),
-            Probe(),
-            clock=lambda: self.now,
-            wall=lambda: self.now,
-        )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import hypothesis
 from hypothesis import HealthCheck, Phase
@@ -14,8 +16,11 @@ from schemathesis.openapi import from_wsgi
 from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi import checks as of_openapi
 
+from admin_app.api_routes import all_offers
+from admin_app.openapi import describe
 from admin_app.operation import Offer
-from tests.admin_app.api_world import ApiWorld
+from core.version import VERSION
+from tests.admin_app.api_world import ApiWorld, KnownBearers
 
 # What a request that fits the description may be answered depends on what is there; that it is accepted is no rule.
 _OWNER = {"Authorization": "Bearer owner"}
@@ -36,8 +41,22 @@ def _is_about_headers_that_were_replaced(failure: BaseException) -> bool:
 
 
 def described(world: ApiWorld) -> BaseSchema:
+    """Of this world's app. That it serves this very document is proven in test_api_table.py; here it is made once."""
     load_all_checks()
-    return from_wsgi("/admin/api/openapi.json", world.app)
+    document = _document(tuple(world.more))
+
+    def serve(_: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("200 OK", [("content-type", "application/json")])
+        return [document]
+
+    loaded = from_wsgi("/openapi.json", serve)
+    loaded.app = world.app
+    return loaded
+
+
+@cache
+def _document(more: tuple[Offer, ...]) -> bytes:
+    return describe((*all_offers(KnownBearers()), *more), VERSION)
 
 
 def attack(world: ApiWorld, offer: Offer, mode: GenerationMode, effort: Effort, known: Mapping[str, str] | None = None) -> int:

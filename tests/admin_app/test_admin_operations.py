@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pyotp
@@ -21,10 +20,10 @@ from core.access import Invalid, NameTaken, NotFound, Refused
 from core.actor import Role
 from core.admin_sessions import Caller, Kind
 from core.admins import LastOwner, Managed
-from core.crypto import check_password, hash_password
+from core.crypto import check_password
 from core.db import Database
 from core.managed_owner import ensure_managed_owner
-from tests.admin_app.operating import Desk, Probe, an_actor, tools_for
+from tests.admin_app.desk import Desk, an_actor
 from tests.core.office import NOW, SERVER_SECRET
 
 OWN = "correct horse battery staple"
@@ -33,9 +32,8 @@ THEIRS = (does.LIST, does.GET, of_them.SESSIONS, of_them.END, of_them.END_ALL, o
 
 
 @pytest.fixture
-def desk(database: Database, tmp_path: Path) -> Desk:
-    quick = replace(tools_for(tmp_path, Probe()), hash_password=lambda text: hash_password(text, rounds=4))
-    return Desk(database, quick)
+def desk(database: Database) -> Desk:
+    return Desk(database)
 
 
 def added(desk: Desk, name: str = "ann", role: str = "owner", **fields: Any) -> AdminMade:
@@ -170,7 +168,7 @@ def test_with_too_many_passwords_waiting_nothing_is_changed(desk: Desk) -> None:
     def busy(_: str) -> str:
         raise Busy
 
-    crowded = replace(desk, tools=replace(desk.tools, hash_password=busy))
+    crowded = replace(desk, hash_password=busy)
     with pytest.raises(Refused, match="try again"):
         added(crowded)
     assert desk.audited() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import cache
 
 import pytest
 
@@ -20,6 +21,7 @@ from tests.core.office import NOW
 ALL = all_offers(KnownBearers())
 
 
+@cache
 def reference() -> Reference:
     return Reference(document_of(ALL, "1.0"), "https://proxy.example")
 
@@ -28,6 +30,7 @@ def shown(offer: Offer) -> OperationShown:
     return next(each for each in reference().tags[offer.tag] if each.name == offer.operation.name)
 
 
+@cache
 def page() -> str:
     actor = Actor("adm_1", "ada", Role.VIEWER, "session", "ses_1", "203.0.113.9")
     around = {"actor": actor, "token": "x", "now": NOW, "navigation": [], "notice": None, "nav": "api"}

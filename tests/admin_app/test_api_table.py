@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,9 @@ def named(offer: Offer) -> str:
     return offer.operation.name
 
 
+@cache
 def document() -> dict[str, Any]:
+    """Made once: every test here reads it, and none changes it."""
     return document_of(ALL, "1.0")
 
 

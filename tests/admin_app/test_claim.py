@@ -22,7 +22,7 @@ from core.local_files import LocalSecrets
 from core.settings import Settings
 from core.users import deactivate_user
 from tests.admin_app.browser import Browser
-from tests.admin_app.test_pages import World
+from tests.admin_app.page_world import World
 from tests.core.office import NOW, SERVER_SECRET, Office
 
 _KEY = re.compile(r"ak_[0-9A-Za-z]{44}")

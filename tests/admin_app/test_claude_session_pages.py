@@ -23,8 +23,8 @@ from core.record import RequestRecord
 from core.settings import Settings
 from core.users import User
 from tests.admin_app.browser import Browser
-from tests.admin_app.desk import PASSWORD, admin_app
-from tests.admin_app.operating import Desk, Probe, tools_for
+from tests.admin_app.desk import Desk
+from tests.admin_app.whole_app import PASSWORD, admin_app
 from tests.core.office import NOW, Office
 
 HOME = "/admin/sessions"
@@ -48,7 +48,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def desk(database: Database, tmp_path: Path) -> Desk:
-    return Desk(database, tools_for(tmp_path, Probe()), Role.VIEWER)
+    return Desk(database, Role.VIEWER)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from core.db import open_database
 from core.ports import ProbeResult
 from core.settings import Settings
 from core.types import Residency
+from tests.installations import with_tables
 
 MODELS = frozenset({"claude-opus-5-5"})
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -82,8 +83,8 @@ def unmigrated(tmp_path: Path) -> Terminal:
 
 
 @pytest.fixture
-def terminal(unmigrated: Terminal) -> Terminal:
-    assert unmigrated("migrate").code == 0
+def terminal(unmigrated: Terminal, sqlite_template: Path) -> Terminal:
+    with_tables(unmigrated.settings, sqlite_template)
     return unmigrated
 
 

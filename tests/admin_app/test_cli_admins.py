@@ -11,12 +11,13 @@ from core.crypto import check_password
 from core.db import open_database
 from core.managed_owner import ensure_managed_owner
 from tests.admin_app.test_cli import NOW, Terminal
+from tests.installations import with_tables
 
 
 @pytest.fixture
-def terminal(tmp_path: Path) -> Terminal:
+def terminal(tmp_path: Path, sqlite_template: Path) -> Terminal:
     made = Terminal(tmp_path / "var")
-    assert made("migrate").code == 0
+    with_tables(made.settings, sqlite_template)
     return made
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from core import models
 from core.db import open_database
 from tests.admin_app.test_cli import Terminal
+from tests.installations import with_tables
 
 LOGIN = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
 LOCAL, KMS = b"\x01", b"\x02"
@@ -47,9 +48,9 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
 
 
 @pytest.fixture
-def terminal(tmp_path: Path) -> Terminal:
+def terminal(tmp_path: Path, sqlite_template: Path) -> Terminal:
     made = Terminal(tmp_path / "var")
-    made("migrate")
+    with_tables(made.settings, sqlite_template)
     made("user add ann")
     return made
 

@@ -18,14 +18,15 @@ from core.models import requests
 from core.record import RequestRecord
 from tests.admin_app.test_cli import NOW, Terminal
 from tests.core.test_ledger_import import line
+from tests.installations import with_tables
 
 ONE = RequestRecord("req_1", NOW.timestamp() - 60, "user_1", "key_1", provider="bedrock", status=200, cost_micros=14_396)
 
 
 @pytest.fixture
-def terminal(tmp_path: Path) -> Terminal:
+def terminal(tmp_path: Path, sqlite_template: Path) -> Terminal:
     terminal = Terminal(tmp_path / "var")
-    assert terminal("migrate").code == 0
+    with_tables(terminal.settings, sqlite_template)
     return terminal
 
 

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from tests.admin_app.test_cli import NOW, Terminal, issued
+from tests.installations import with_tables
 
 
 @pytest.fixture
-def terminal(tmp_path: Path) -> Terminal:
+def terminal(tmp_path: Path, sqlite_template: Path) -> Terminal:
     made = Terminal(tmp_path / "var")
-    assert made("migrate").code == 0
+    with_tables(made.settings, sqlite_template)
     return made
 
 

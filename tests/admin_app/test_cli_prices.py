@@ -10,12 +10,13 @@ from core.db import open_database
 from core.price_rows import prices_in_force
 from core.types import ProviderName, Usage
 from tests.admin_app.test_cli import NOW, Terminal
+from tests.installations import with_tables
 
 
 @pytest.fixture
-def terminal(tmp_path: Path) -> Terminal:
+def terminal(tmp_path: Path, sqlite_template: Path) -> Terminal:
     made = Terminal(tmp_path / "var")
-    assert made("migrate").code == 0
+    with_tables(made.settings, sqlite_template)
     return made
 
 

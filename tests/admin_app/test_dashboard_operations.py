@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +24,7 @@ from core.record import RequestRecord
 from core.spend_rows import Owner
 from core.users import Profile, User, change_user
 from tests.admin_app.counting import counted
-from tests.admin_app.operating import Desk, Probe, tools_for
+from tests.admin_app.desk import Desk
 from tests.core.office import NOW, Office
 
 DAY = timedelta(days=1)
@@ -34,8 +33,8 @@ LAST_MONTH = NOW - timedelta(days=15)
 
 
 @pytest.fixture
-def desk(database: Database, tmp_path: Path) -> Desk:
-    return Desk(database, tools_for(tmp_path, Probe()))
+def desk(database: Database) -> Desk:
+    return Desk(database)
 
 
 @pytest.fixture

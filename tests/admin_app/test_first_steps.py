@@ -20,7 +20,7 @@ from tests.core.office import NOW, Office
 
 @pytest.fixture
 def desk(database: Database) -> Desk:
-    return Desk(database, role=Role.VIEWER)
+    return Desk(database, Role.VIEWER)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def office(database: Database) -> Office:
 
 
 def checklist(desk: Desk, **more: Any) -> str:
-    values = {"steps": desk.do(GET_FIRST_STEPS), "may_edit": True, **more}
+    values = {"steps": desk.does(GET_FIRST_STEPS), "may_edit": True, **more}
     return Pages("0.0.0").render("_first_steps.html", **values)
 
 
@@ -72,4 +72,4 @@ def test_when_all_is_done_nothing_is_left_of_it(desk: Desk, office: Office) -> N
     office.issue(office.add("Ada", Strategy.PLAN_ONLY))
     office.database.run(lambda c: write_batch(c, [RequestRecord("req_1", NOW.timestamp(), "u", "k")]))
 
-    assert (desk.do(GET_FIRST_STEPS), checklist(desk).strip()) == (None, "")
+    assert (desk.does(GET_FIRST_STEPS), checklist(desk).strip()) == (None, "")

@@ -22,7 +22,7 @@ from core.models import access_keys, bedrock_keys, users
 from core.record import RequestRecord
 from core.spend_models import spend_monthly
 from tests.admin_app.browser import Browser
-from tests.admin_app.desk import PASSWORD, admin_app
+from tests.admin_app.whole_app import PASSWORD, admin_app
 from tests.core.office import NOW
 
 MOST_QUERIES, MOST_CPU_S, MOST_S, TRIES = 8, 0.075, 1.0, 5

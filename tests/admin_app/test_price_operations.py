@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -14,13 +13,13 @@ from core.access import Invalid, NotFound
 from core.actor import Role
 from core.circuit_rows import CircuitRow, open_circuits, write_circuits
 from core.db import Database
-from tests.admin_app.operating import Desk, Probe, tools_for
+from tests.admin_app.desk import Desk
 from tests.core.office import NOW
 
 
 @pytest.fixture
-def desk(database: Database, tmp_path: Path) -> Desk:
-    return Desk(database, tools_for(tmp_path, Probe()))
+def desk(database: Database) -> Desk:
+    return Desk(database)
 
 
 def prices_of(desk: Desk, model: str) -> list[tuple[Decimal, bool]]:

@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from falcon.testing import Result
 from sqlalchemy import text
 
 from admin_app.doorkeeper import where_next
 from core import admins
-from core.actor import Role
 from tests.admin_app.browser import Browser
 from tests.admin_app.door import PASSWORD, Door
-
-
-@pytest.fixture
-def door(sqlite_template: Path, tmp_path: Path) -> Iterator[Door]:
-    copy = tmp_path / "door.sqlite"
-    copy.write_bytes(sqlite_template.read_bytes())
-    opened = Door(tmp_path, f"sqlite:///{copy}")
-    yield opened
-    opened.close()
-
-
-def is_in(browser: Browser) -> bool:
-    return browser.send("GET", "/admin/account").status_code == 200
+from tests.admin_app.sign_in_door import door as door
+from tests.admin_app.sign_in_door import is_in
 
 
 def with_cookie(browser: Browser, value: str) -> Browser:
@@ -233,66 +217,6 @@ def test_guessing_where_the_password_is_asked_for_again_is_slowed_down_too(door:
     assert [browser.post("/admin/confirm", password="wrong").status_code for _ in range(6)] == [401] * 5 + [429]
 
 
-# The account
-
-
-def test_a_changed_password_ends_all_other_sessions_and_the_old_one_opens_nothing(door: Door) -> None:
-    door.add("ann")
-    mine, other = door.signed_in("ann"), door.signed_in("ann")
-
-    wrong = mine.post("/admin/account/password", password="not it", new_password="a longer sentence than before")
-    weak = mine.post("/admin/account/password", password=PASSWORD, new_password="password1234")
-    changed = mine.post("/admin/account/password", password=PASSWORD, new_password="a longer sentence than before")
-
-    assert (wrong.status_code, weak.status_code, changed.status_code) == (401, 422, 303)
-    assert (is_in(mine), is_in(other), door.enter(door.browser(), "ann").status_code) == (True, False, 401)
-    assert door.enter(door.browser(), "ann", "a longer sentence than before").status_code == 303
-
-
-def test_the_managed_owners_password_is_changed_in_the_settings_alone(door: Door) -> None:
-    browser = door.signed_in()
-
-    answer = browser.post("/admin/account/password", password=PASSWORD, new_password="a longer sentence than before")
-
-    assert (answer.status_code, "PROXY_ADMIN_PASSWORD_HASH" in answer.text) == (422, True)
-
-
-def test_one_session_is_ended_and_then_all_others(door: Door) -> None:
-    mine, second, third = (door.signed_in() for _ in range(3))
-    page = mine.get("/admin/account").text
-    ids = [part.partition('"')[0] for part in page.split('name="session" value="')[1:]]
-
-    mine.post("/admin/account/sessions", session=ids[0])
-    after_one = [is_in(each) for each in (second, third)]
-    mine.post("/admin/account/sessions", others="1")
-
-    assert (len(ids), sorted(after_one)) == (2, [False, True])
-    assert [is_in(each) for each in (mine, second, third)] == [True, False, False]
-
-
-def test_an_api_token_is_shown_once_and_revoked(door: Door) -> None:
-    browser = door.signed_in()
-    made = browser.post("/admin/account/tokens", name="ci", role="editor", days="30")
-    token = made.text.partition("cpt_")[2][:44]
-    keeper = door.apps[0].doorkeeper
-    actor = keeper.credentials.of_bearer(f"cpt_{token}", "x")
-    page = browser.get("/admin/account").text
-    token_id = page.partition('name="id" value="')[2].partition('"')[0]
-    browser.post("/admin/account/tokens/revoke", id=token_id)
-
-    assert actor is not None
-    assert (actor.role, token in page, keeper.credentials.of_bearer(f"cpt_{token}", "x")) == (Role.EDITOR, False, None)
-
-
-def test_a_viewer_cannot_make_a_token_of_an_owner(door: Door) -> None:
-    door.add("ann", Role.VIEWER)
-    browser = door.signed_in("ann")
-
-    answer = browser.post("/admin/account/tokens", name="ci", role="owner", days="30")
-
-    assert (answer.status_code, "cpt_" in answer.text) == (422, False)
-
-
 FORMS = ("/admin/account/password", "/admin/account/sessions", "/admin/account/tokens", "/admin/account/tokens/revoke",
          "/admin/account/totp", "/admin/account/totp/off", "/admin/confirm", "/admin/logout")  # fmt: skip
 
@@ -346,73 +270,3 @@ def test_nothing_secret_is_logged_noted_or_stored_in_clear(door: Door, caplog: p
     ]
     assert "somebody-by-name" not in logged
     assert [each for each in canaries if each in logged or each in stored] == []
-
-
-# While the database is away
-
-
-def away(door: Door) -> None:
-    door.database_url = f"sqlite:///{door.folder}"  # a folder, no file
-
-
-def test_while_the_database_is_away_the_owner_sees_how_the_worker_is_and_nothing_else(door: Door) -> None:
-    away(door)
-    browser = door.browser()
-    door.enter(browser)
-
-    overview, account = browser.get("/admin"), browser.get("/admin/account")
-
-    assert (overview.status_code, "some-host" in overview.text, account.status_code) == (503, True, 503)
-    assert browser.post("/admin/logout").status_code == 303
-    assert "some-host" not in browser.get("/admin").text
-
-
-def test_it_is_the_same_when_the_database_goes_away_later(door: Door, postgres_server: Any) -> None:
-    door.database_url = postgres_server.migrated()
-    signed_in = door.signed_in()
-    postgres_server.drop(door.database_url)
-    recognised = signed_in.get("/admin")
-    door.enter(signed_in)
-
-    overview = signed_in.get("/admin")
-
-    assert (recognised.status_code, "Sign in</h1>" in recognised.text) == (503, True)
-    assert (overview.status_code, "some-host" in overview.text, signed_in.get("/admin/account").status_code) == (503, True, 503)
-
-
-def test_who_stood_in_is_nobody_once_the_database_is_back(door: Door) -> None:
-    good_url = door.database_url
-    away(door)
-    standing_in = door.browser()
-    door.enter(standing_in)
-    door.database_url = good_url
-
-    back = Browser(door.worker(), cookies=dict(standing_in.cookies))
-
-    assert (is_in(back), "Sign in</h1>" in back.get("/admin").text) == (False, True)
-
-
-@pytest.mark.parametrize(("name", "password"), [("admin", "wrong"), ("ann", PASSWORD)])
-def test_nobody_else_stands_in(door: Door, name: str, password: str) -> None:
-    door.add("ann")
-    away(door)
-
-    assert door.enter(door.browser(), name, password).status_code == 401
-
-
-def test_where_a_second_factor_is_demanded_nobody_stands_in(door: Door) -> None:
-    away(door)
-    browser = door.browser(admin_require_totp=True)
-
-    answer = door.enter(browser)
-
-    assert (answer.status_code, "second factor cannot be checked" in answer.text) == (503, True)
-    assert "session" not in browser.cookies
-
-
-def test_whoever_was_signed_in_is_told_that_the_database_is_away(door: Door) -> None:
-    signed_in = door.signed_in()
-    away(door)
-    answer: Result = Browser(door.worker(), cookies=dict(signed_in.cookies)).get("/admin")
-
-    assert (answer.status_code, "The database is away" in answer.text) == (503, True)

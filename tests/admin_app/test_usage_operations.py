@@ -6,7 +6,6 @@ import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from core.db import Database
 from core.ledger import write_batch
 from core.record import RequestRecord
 from core.usage_series import OTHERS
-from tests.admin_app.operating import Desk, Probe, tools_for
+from tests.admin_app.desk import Desk
 from tests.core.office import NOW, Office
 
 MODELS = ("claude-opus-5-5", "claude-sonnet-5-5", "global.anthropic.claude-haiku-5-5")
@@ -25,8 +24,8 @@ AT = NOW.timestamp()
 
 
 @pytest.fixture
-def desk(database: Database, tmp_path: Path) -> Desk:
-    return Desk(database, tools_for(tmp_path, Probe()))
+def desk(database: Database) -> Desk:
+    return Desk(database)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from core.ledger import write_batch
 from core.record import RequestRecord
 from core.settings import Settings
 from tests.admin_app.browser import Browser
-from tests.admin_app.desk import PASSWORD, admin_app
+from tests.admin_app.whole_app import PASSWORD, admin_app
 from tests.core.office import NOW, Office
 
 COST = {"provider": "bedrock", "status": 200, "cost_micros": 1_250_000}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -12,12 +11,13 @@ from admin_app.operation import BadFields, NotAllowed
 from core.access import LimitReached, NameTaken, NotFound
 from core.actor import Role
 from core.db import Database
-from tests.admin_app.operating import Desk, Probe, tools_for
+from core.settings import Settings
+from tests.admin_app.desk import PUBLIC_URL, Desk
 
 
 @pytest.fixture
-def desk(database: Database, tmp_path: Path) -> Desk:
-    return Desk(database, tools_for(tmp_path, Probe(), max_users=5))
+def desk(database: Database) -> Desk:
+    return Desk(database, settings=Settings(public_url=PUBLIC_URL, max_users=5))
 
 
 def test_a_user_is_added_with_what_was_said_of_them(desk: Desk) -> None:

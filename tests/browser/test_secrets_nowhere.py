@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.browser.town import Town, searched
-from tests.live.test_secrecy import finds
+from tests.live.marked_traffic import finds
 
 SECRET = "ak_" + "Quokka8Quokka8" * 3
 

@@ -27,12 +27,12 @@ from core.local_files import LocalSecrets, ensure_local
 from core.settings import Settings
 from sandbox.client import Sandbox
 from sandbox.product import Product, free_port, temporary_product
-from tests.admin_app.desk import admin_app
 from tests.admin_app.route_table import Route, routes_of
+from tests.admin_app.whole_app import admin_app
 from tests.browser.chromium import Visitor
 from tests.furnished import Furnished, furnish
 from tests.live.admin_browser import LiveBrowser
-from tests.live.test_secrecy import finds
+from tests.live.marked_traffic import finds
 
 OWNER, PASSWORD = "admin", "Quokka8 a sentence nobody guesses"
 

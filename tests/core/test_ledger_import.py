@@ -26,7 +26,7 @@ from core.settings import Settings
 from core.spend_models import spend_monthly
 from core.spool import Spool
 from proxy_app.recorder import Recorder
-from tests.proxy_app.test_recorder import ON_BEDROCK, call, outcome
+from tests.proxy_app.recording import ON_BEDROCK, call, outcome
 
 BERLIN = ZoneInfo("Europe/Berlin")
 AT = datetime.fromtimestamp(1.8e9, UTC)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core.spool import Spool, open_spool
 from core.under_way import SLOT_BYTES, UnderWay, adopt_orphans
-from tests.core.test_spool import die, drain
+from tests.core.spooling import die, drain
 
 
 def begun(spool: Spool, *names: str) -> UnderWay:

@@ -13,12 +13,11 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
-import claude_agent_sdk
-
-BUNDLED = Path(claude_agent_sdk.__file__).parent / "_bundled" / "claude"
+BUNDLED = Path(str(distribution("claude-agent-sdk").locate_file("claude_agent_sdk/_bundled/claude")))  # importing it takes 2 s
 BUNDLED_VERSION, OLDER_VERSION = "2.1.330", "2.1.197"
 OLDER_VARIABLE = "CLAUDE_CODE_OLDER"  # the path of the older CLI; `.ci/run` installs it and sets this
 OAUTH_TOKEN = "sk-ant-oat01-sandbox"

@@ -5,7 +5,9 @@ One server a test file, one user a test; the stand-ins are reset before each tes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +18,13 @@ import pytest
 
 from core import access, access_keys, bedrock_keys, users
 from core.crypto import open_vault
-from core.db import Database, open_database
+from core.db import Database, migrate, open_database
 from core.local_files import ensure_local
 from core.settings import Settings
 from core.types import Residency, Strategy
 from sandbox.client import Sandbox
-from sandbox.product import Product, temporary_product
+from sandbox.product import AS_IN_THE_IMAGE, Product
+from tests.installations import with_tables
 from tests.live.claude_cli import Ran, run_cli
 
 
@@ -83,6 +86,29 @@ class Stack:
         return [each for each in self.bedrock.requests() if each["method"] == "POST"]
 
 
+Install = Callable[[Mapping[str, str]], AbstractContextManager[Product]]
+
+
+@pytest.fixture(scope="session")
+def install(sqlite_template: Path) -> Install:
+    """`install(settings)`: a migrated installation, not started. The tables come from this process: the command that makes
+    them takes two seconds, and is proven once (test_start.py)."""
+
+    @contextmanager
+    def prepared(given: Mapping[str, str]) -> Iterator[Product]:
+        with tempfile.TemporaryDirectory(prefix="claude-code-proxy-") as folder, Product(Path(folder), given) as product:
+            settings = Settings(data_dir=Path(folder) / "var", database_url=given.get("PROXY_DATABASE_URL", ""))
+            if settings.database_url:
+                database = open_database(settings, pool_size=1)
+                migrate(database)
+                database.close()
+            else:
+                with_tables(settings, sqlite_template)
+            yield product
+
+    return prepared
+
+
 @pytest.fixture(scope="module")
 def product_settings() -> dict[str, str]:
     """What a file's server is started with; a file overrides this fixture."""
@@ -101,14 +127,14 @@ def bedrock_options() -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def running(
-    product_settings: dict[str, str], anthropic_options: tuple[str, ...], bedrock_options: tuple[str, ...]
+    install: Install, product_settings: dict[str, str], anthropic_options: tuple[str, ...], bedrock_options: tuple[str, ...]
 ) -> Iterator[Stack]:
     with Sandbox("anthropic", anthropic_options) as anthropic, Sandbox("bedrock", bedrock_options) as bedrock:
         upstreams = {"PROXY_PLAN_URL": anthropic.url, "PROXY_BEDROCK_URL": bedrock.url}
-        with temporary_product({**upstreams, **product_settings}) as product:
+        with install({**upstreams, **product_settings}) as product:
             settings = Settings(data_dir=product.data_dir / "var", database_url=product_settings.get("PROXY_DATABASE_URL", ""))
             database = open_database(settings, pool_size=1)
-            product.start()
+            product.start(AS_IN_THE_IMAGE)
             yield Stack(anthropic, bedrock, product, database, settings)
             database.close()
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -42,7 +41,7 @@ from core.log import AccessLog, LineWriter
 from core.settings import Settings
 from tests.admin_app.browser import Browser
 from tests.admin_app.counting import counted
-from tests.admin_app.operating import Probe, an_actor, tools_for
+from tests.admin_app.desk import Desk, Probe, an_actor
 from tests.prove import crowd
 
 pytestmark = [pytest.mark.prove, pytest.mark.timeout(900)]
@@ -170,12 +169,12 @@ def test_a_page_is_quick_with_few_queries(url: str, browser: Browser, path: str,
 
 @pytest.mark.parametrize("offer", QUESTIONS, ids=lambda offer: offer.operation.name)
 def test_a_question_of_the_api_is_quick_with_few_queries(
-    url: str, house: Database, tmp_path: Path, offer: Offer, tell: Callable[[Any], None]
+    url: str, house: Database, offer: Offer, tell: Callable[[Any], None]
 ) -> None:
     takes = offer.operation.takes
     needed = {each.name for each in msgspec.structs.fields(takes) if each.required}
     taken = from_texts(takes, {name: text for name, text in _IDS.items() if name in needed})
-    tools = tools_for(tmp_path, Probe())
+    tools = Desk(house).tools
 
     def answer() -> int:
         work = Work(house, an_actor(Role.OWNER), _now(), tools)

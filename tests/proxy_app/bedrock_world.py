@@ -90,3 +90,8 @@ class World:
 
     def is_closed_to(self, model_id: str) -> bool:
         return isinstance(self.circuits.admit(CircuitName(KEY.id, ProviderName.BEDROCK, f"us-east-1/{model_id}")), Refused)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.types import ProviderName
 from proxy_app.circuits import WORKER_WIDE, CircuitName
 from proxy_app.faults import Fault
-from tests.proxy_app.test_circuits import NOVA, OPUS, World
+from tests.proxy_app.circuit_world import NOVA, OPUS, World
 
 OTHER = CircuitName("key-2", ProviderName.PLAN, "opus")
 MINE = {"key-1", "bedrock-key-1"}

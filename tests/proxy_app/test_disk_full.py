@@ -17,8 +17,8 @@ from core.settings import Settings
 from core.spool import Spool
 from proxy_app.recorder import Recorder
 from tests.mounts import small_disk
+from tests.proxy_app.recording import USAGE, call, outcome
 from tests.proxy_app.test_flusher import Switched, in_ledger
-from tests.proxy_app.test_recorder import USAGE, call, outcome
 
 REQUESTS = 400
 HELD_BYTES = 40_000

@@ -29,7 +29,7 @@ from proxy_app.call import Endpoint
 from proxy_app.faults import Fault
 from proxy_app.recorder import Recorder
 from tests.core.cloudwatch_of_ours import CloudWatch
-from tests.proxy_app.test_recorder import ON_BEDROCK, call, outcome
+from tests.proxy_app.recording import ON_BEDROCK, call, outcome
 
 HOUR_S, EACH_S, BEGIN = 3600, 2, 1_800_000_000.0
 COUNTERS = ("requests", "side_requests", "errors", "fallbacks", "bedrock_spend_dollars")

@@ -12,7 +12,7 @@ from core.plan_window_rows import history
 from core.plan_windows import PREFIX
 from proxy_app import plan_watch
 from proxy_app.plan_watch import PlanWatch
-from tests.proxy_app.test_circuit_sharing import Fickle
+from tests.proxy_app.sharing_world import Fickle
 
 NOON = 1_795_435_200.0
 SINCE = datetime.fromtimestamp(NOON, UTC) - timedelta(days=1)

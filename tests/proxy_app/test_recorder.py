@@ -3,127 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
 
 from core.db import Database
 from core.ledger import is_error
-from core.log import MOST_LINE_BYTES, AccessLog, LineWriter
+from core.log import MOST_LINE_BYTES
 from core.log_lines import NoRecord, record_of
 from core.models import requests, usage_hourly
 from core.pricing import load_prices
 from core.record import RequestRecord
-from core.settings import Settings
-from core.spool import Spool
-from core.types import Confidence, Grant, ProviderName, Strategy, Usage
-from core.under_way import adopt_orphans
-from proxy_app.call import Asked, Call, Endpoint, Outcome
+from core.types import Confidence, Usage
+from proxy_app.call import Asked, Endpoint
 from proxy_app.faults import Fault
-from proxy_app.recorder import Recorder
-
-USAGE = Usage(1000, 200, 30, 40, 5000)
-SESSION = "5f0c7a2e-session"
-
-
-class Alone:
-    """A lifeline whose client neither goes nor is drained."""
-
-    gone = draining = False
-
-    def pause(self, seconds: float) -> None: ...
-    def close(self) -> None: ...
-    def hold(self, connection: Any) -> None: ...
-    def release(self) -> None: ...
-
-
-@dataclass
-class Sums:
-    done: list[RequestRecord] = field(default_factory=list)
-    written: list[RequestRecord] = field(default_factory=list)
-
-    def finished(self, record: RequestRecord) -> None:
-        self.done.append(record)
-
-    def flushed(self, records: Sequence[RequestRecord]) -> None:
-        self.written += records
-
-
-@dataclass
-class Desk:
-    """A recorder, and what it leaves behind."""
-
-    recorder: Recorder
-    spool: Spool
-    log: Path
-
-    @property
-    def records(self) -> list[RequestRecord]:
-        return [RequestRecord.from_json(line) for line in self.spool.read_batch(1000)[0]]
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_bytes().splitlines()]
-
-    def record(self, a_call: Call, outcome: Outcome) -> RequestRecord:
-        self.recorder.finish(a_call, outcome)
-        return self.records[-1]
-
-
-@pytest.fixture
-def desk(tmp_path: Path, database: Database) -> Iterator[Desk]:
-    log = tmp_path / "log"
-    fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    spool = Spool(tmp_path / "spool", "worker")
-    access_log = AccessLog(LineWriter(fd))
-    yield Desk(Recorder(spool, database, load_prices(), access_log, Settings(), (lambda: 120.0, lambda: 1.8e9)), spool, log)
-    spool.close()
-    os.close(fd)
-
-
-def call(number: int = 1, **changes: Any) -> Call:
-    a_call = Call(
-        request_id=f"req_{number:026d}",
-        grant=Grant("user_1", "key_1", Strategy.PLAN_FIRST),
-        endpoint=Endpoint.MESSAGES,
-        method="POST",
-        target="/v1/messages",
-        headers=(("x-claude-code-session-id", SESSION), ("authorization", "Bearer " + "t" * 20)),
-        body=b'{"secret prompt"}',
-        asked=Asked("claude-opus-5", stream=True),
-        lifeline=Alone(),
-        started=100.0,
-        received=101.0,
-        started_at=1_800_000_000.0,
-    )
-    return replace(a_call, **changes)
-
-
-def outcome(**changes: Any) -> Outcome:
-    usual: dict[str, Any] = {
-        "provider": ProviderName.PLAN,
-        "status": 200,
-        "usage": USAGE,
-        "upstream_wait": 2.0,
-        "first_byte": 103.25,
-        "ended": 110.5,
-        "trace": ["plan:200"],
-    }
-    return Outcome(**(usual | changes))
-
-
-ON_BEDROCK: dict[str, Any] = {
-    "provider": ProviderName.BEDROCK,
-    "fault": Fault.PLAN_EXHAUSTED,
-    "model_served": "us.anthropic.claude-opus-5",
-    "bedrock_key_id": "bk_1",
-    "trace": ["plan:skipped(open until 12:00)", "bedrock:200"],
-}
+from tests.proxy_app.recording import ON_BEDROCK, SESSION, USAGE, Desk, Sums, call, left_by_a_kill, outcome
+from tests.proxy_app.recording import desk as desk
 
 
 def test_a_record_says_who_asked_what_and_how_it_went(desk: Desk) -> None:
@@ -173,17 +69,6 @@ def test_new_prices_hold_for_what_finishes_from_now_on(desk: Desk) -> None:
     desk.recorder.use_prices(load_prices([replace(shipped, rates=shipped.rates.times(shipped.rates.output))]))
     desk.recorder.finish(call(2), outcome())
     assert [record.list_value_micros for record in desk.records] == [13088, 327188]
-
-
-def left_by_a_kill(desk: Desk) -> list[RequestRecord]:
-    """What an adopter finds."""
-    os.close(desk.spool._fd)
-    desk.spool._fd = -1
-    orphans = adopt_orphans(desk.spool.path.parent)
-    records = [RequestRecord.from_json(line) for orphan in orphans for line in orphan.read_batch(9)[0]]
-    for orphan in orphans:
-        os.close(orphan._fd)
-    return records
 
 
 def test_a_kill_leaves_a_record_of_an_answer_that_began(desk: Desk) -> None:

@@ -16,7 +16,7 @@ from core.record import RequestRecord
 from core.types import Grant, Strategy
 from proxy_app.faults import Fault, UpstreamError
 from proxy_app.spending import Reservation, Spending, SpendingRules
-from tests.proxy_app.test_circuit_sharing import Fickle
+from tests.proxy_app.sharing_world import Fickle
 
 NOON = datetime(2026, 11, 15, 12, tzinfo=UTC).timestamp()
 DOLLAR = 1_000_000

@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 
-from sandbox.bedrock_models import MODELS, Model
-from sandbox.bedrock_refusals import Submission, dropped_thinking, refuse
-from sandbox.binding import sign
+from sandbox.bedrock_refusals import refuse
 from sandbox.conversation import Invalid
+from tests.sandbox.submissions import marked, submission, text, user
 
-BODY = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 5000, "messages": [{"role": "user", "content": "hello"}]}
 TOOL = {"name": "Bash", "input_schema": {"type": "object"}}
 EXTRA = "Extra inputs are not permitted"
 C0 = "messages.0.content.0"
@@ -23,32 +21,6 @@ BUDGET = {"type": "enabled", "budget_tokens": 2000}
 REDACTED = {"type": "redacted_thinking", "data": "x"}
 CLEAR_THINKING = {"type": "clear_thinking_20251015"}
 HELLO = {"role": "user", "content": "hello"}
-BY_NAME = {model.name: model for model in MODELS.values()}
-NAMES = {
-    "opus-4-1": "claude-opus-4-1-20250805", "sonnet-4-5": "claude-sonnet-4-5-20250929", "opus-4-5": "claude-opus-4-5-20251101",
-    "haiku-4-5": "claude-haiku-4-5-20251001",
-}  # fmt: skip
-
-
-def model_of(short: str) -> Model:
-    return BY_NAME[NAMES.get(short, f"claude-{short}")]
-
-
-def submission(short: str, prefix: str = "us", **changes: Any) -> Submission:
-    model = model_of(short)
-    return Submission(model, {name: value for name, value in (BODY | changes).items() if value is not None}, prefix, model.betas)
-
-
-def user(*blocks: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{"role": "user", "content": list(blocks)}]
-
-
-def text(words: str = "x", **more: Any) -> dict[str, Any]:
-    return {"type": "text", "text": words, **more}
-
-
-def marked(**more: Any) -> dict[str, Any]:
-    return text(cache_control={"type": "ephemeral", **more})
 
 
 def result(*blocks: dict[str, Any]) -> list[dict[str, Any]]:
@@ -233,69 +205,3 @@ def test_government_regions_refuse_the_billing_block() -> None:
     refuse(submission("sonnet-5", system=system))
     with pytest.raises(Invalid, match="reserved keyword"):
         refuse(submission("sonnet-5", prefix="us-gov", system=system))
-
-
-def thought(body: dict[str, Any], model: str = "claude-opus-5-5", words: str = "hm") -> dict[str, Any]:
-    signature = sign("bedrock-", model, body, len(body["messages"]), words)
-    return {"type": "thinking", "thinking": words, "signature": signature}
-
-
-def continued(block: dict[str, Any], before: str = "hello") -> list[dict[str, Any]]:
-    return [{"role": "user", "content": before}, {"role": "assistant", "content": [block, text()]}, *user(text("go on"))]
-
-
-def test_own_thinking_is_served_where_it_stood() -> None:
-    served = submission("opus-5-5", messages=continued(thought(BODY)))
-    refuse(served)
-    assert dropped_thinking(served) == []
-
-
-def test_thinking_is_bound_to_the_conversation_before_it() -> None:
-    with pytest.raises(Invalid, match=r"messages\.1\.content\.0: Invalid `signature` in `thinking` block. The block is bound"):
-        refuse(submission("opus-5-5", messages=continued(thought(BODY), before="hullo")))
-
-
-def test_a_changed_system_prompt_moves_thinking_and_a_moved_cache_mark_does_not() -> None:
-    block = thought(BODY | {"system": [text("s")]})
-    refuse(submission("opus-5-5", system=[marked() | {"text": "s"}], messages=continued(block)))
-    with pytest.raises(Invalid, match="bound to a different conversation"):
-        refuse(submission("opus-5-5", system=[text("changed")], messages=continued(block)))
-
-
-def test_moved_thinking_is_dropped_when_the_request_asks_for_that() -> None:
-    thinking = {"type": "adaptive", "block_binding": {"prefix_mismatch_behavior": "drop_block"}}
-    moved = continued(thought(BODY), before="hullo")
-    served = submission("opus-5-5", thinking=thinking, anthropic_beta=["thinking-binding-controls-2026-08-01"], messages=moved)
-    refuse(served)
-    assert dropped_thinking(served) == [{"type": "thinking_dropped", "path": "messages.1.content.0", "reason": "prefix"}]
-
-
-def test_moved_thinking_does_not_matter_to_models_that_do_not_bind_it() -> None:
-    refuse(submission("sonnet-5", messages=continued(thought(BODY, "claude-sonnet-5"), before="hullo")))
-
-
-@pytest.mark.parametrize(
-    ("block", "reason"),
-    [
-        (thought(BODY, "claude-sonnet-5-5"), "model"),
-        ({"type": "thinking", "thinking": "x", "signature": "anthropic-x"}, "organization"),
-    ],
-)
-def test_foreign_thinking_is_dropped_in_silence(block: dict[str, Any], reason: str) -> None:
-    served = submission("opus-5-5", messages=continued(block, before="hullo"))
-    refuse(served)
-    assert [dropped["reason"] for dropped in dropped_thinking(served)] == [reason]
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"thinking": "changed"}, "messages.1.content.0: Invalid `signature` in `thinking` block"),
-        ({"signature": ""}, "messages.1.content.0.thinking.signature: Field required"),
-        ({"signature": "bedrock-nonsense"}, "messages.1.content.0: Invalid `signature` in `thinking` block"),
-    ],
-)
-def test_tampered_thinking_is_refused_by_every_model(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(Invalid) as caught:
-        refuse(submission("sonnet-4-6", messages=continued(thought(BODY, "claude-sonnet-4-6") | change)))
-    assert str(caught.value) == message

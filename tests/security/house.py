@@ -21,8 +21,8 @@ from core.admin_sessions import Caller
 from core.crypto import LocalVault
 from core.db import Database, open_database
 from core.settings import Settings
-from tests.admin_app.desk import admin_app
 from tests.admin_app.route_table import Route, routes_of
+from tests.admin_app.whole_app import admin_app
 from tests.core.office import NOW, SERVER_SECRET
 from tests.furnished import Furnished, furnish
 
