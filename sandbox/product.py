@@ -38,6 +38,8 @@ def free_port() -> int:
 class Product:
     """One installation: a data directory, settings, and a server that can be started, killed and started again."""
 
+    serving: tuple[str, ...] = ("-m", "admin_app", "serve")
+
     def __init__(self, data_dir: Path, settings: Mapping[str, str], port: int = 0) -> None:
         self.data_dir = data_dir
         self.port = port or free_port()
@@ -80,7 +82,7 @@ class Product:
     def start(self) -> None:
         self._log = self.log_path.open("ab")
         self._server = subprocess.Popen(
-            [sys.executable, "-m", "admin_app", "serve"],
+            [sys.executable, *self.serving],
             cwd=ROOT,
             env=self._environ,
             stdin=subprocess.DEVNULL,
