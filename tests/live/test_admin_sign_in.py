@@ -149,16 +149,21 @@ def test_a_thousand_guesses_cost_few_checks_and_hold_nobody_up(stack: Any, accou
 def test_a_thousand_guesses_never_hold_the_event_loop_of_a_worker(
     watched: tuple[WatchedProduct, Gaps], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Measured inside the workers, without what other programs of the machine take; a check on the loop would be 250 ms."""
+    """Measured inside the workers, as hub_gaps.py says: a check on the loop, or one that kept the interpreter's lock, would be
+    a gap of 250 ms each. A few are let pass: another program had the processor while a native thread had the lock."""
     product, gaps = watched
     began = time.monotonic()
     attack = Attack(product, "guessed", [f"203.0.113.{number}" for number in range(50)], 1000).run()
-    longest_ms = gaps.longest_ms(began, time.monotonic())
+    noted = gaps.between(began, time.monotonic())
 
+    worked_ms, long = max(gap.worked_ms for gap in noted), sum(gap.ms > 50 for gap in noted)
     with capsys.disabled():
-        print(f"\n{attack.checked} checks among 1000 guesses: the event loop stood still for at most {longest_ms:.1f} ms")
-    assert (sum(attack.statuses.values()), attack.checked > 0) == (1000, True)
-    assert longest_ms < 50
+        print(
+            f"\n{attack.checked} checks among 1000 guesses, at most {worked_ms:.1f} ms of work at a time, {long} gaps over 50 ms"
+        )
+    assert (sum(attack.statuses.values()), attack.checked >= 20) == (1000, True)
+    assert worked_ms < 50
+    assert long <= attack.checked // 10
 
 
 def test_guesses_from_everywhere_do_not_keep_the_owner_out(stack: Any) -> None:

@@ -18,6 +18,7 @@ class WatchedProduct(Product):
 def watched_product(folder: Path, settings: Mapping[str, str]) -> Iterator[tuple[WatchedProduct, Gaps]]:
     """Running, on a database that is migrated."""
     gaps = Gaps(folder / "gaps")
-    with WatchedProduct(folder, {**settings, FOLDER: str(folder / "gaps")}) as product:
+    product = WatchedProduct(folder, {**settings, FOLDER: str(folder / "gaps")})
+    with product:
         product.start()
         yield product, gaps
