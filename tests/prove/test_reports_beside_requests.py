@@ -37,7 +37,7 @@ HEAVY = ("/admin", "/admin?range=7d", "/admin/usage?range=30d&group=user", "/adm
 DASHBOARD = "/admin?range=24h"
 # How much later an answer may be. Aimed at is 5 ms (p95, at work), which is told, and judged on a quiet machine. What is asserted
 # must hold on two cores that others use, too: there a quiet round alone differs from the next by as much as it takes.
-AIM_MS, AT_WORK_MS, WITHOUT_REST_MS = 5.0, 25.0, 100.0
+AIM_MS, AT_WORK_MS, WITHOUT_REST_MS = 5.0, 50.0, 100.0
 LIKE_ITSELF = 2.0
 _BODY = {"model": "claude-sonnet-5-5", "max_tokens": 20, "messages": [{"role": "user", "content": "hi"}]}
 _HEADERS = {"content-type": "application/json", "x-api-key": "sk-ant-sandbox", "anthropic-version": "2023-06-01"}
@@ -136,9 +136,12 @@ def test_administrators_at_work_hold_no_developer_up(scene: Scene, capsys: pytes
 
     with capsys.disabled():
         tell(f"{READERS} administrators, each a heavy page a second and a dashboard", quiet, beside, scene.office.pages)
-        print(f"\nthe event loop stood still for at most {longest_ms:.1f} ms; aim: p95 within {AIM_MS:.0f} ms")
+        is_missed = p95(beside) >= p95(quiet) + AIM_MS
+        aim = f"the aim of {AIM_MS:.0f} ms more at p95 is {'missed' if is_missed else 'reached'}"
+        print(f"\nthe event loop stood still for at most {longest_ms:.1f} ms; {aim}")
     assert scene.office.pages >= ROUNDS * READERS
     assert p95(beside) < p95(quiet) * LIKE_ITSELF + AT_WORK_MS
+    assert median(beside) < median(quiet) * LIKE_ITSELF + AT_WORK_MS / 5
 
 
 def test_readers_without_any_rest_hold_a_developer_up_by_a_bound(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,6 +153,7 @@ def test_readers_without_any_rest_hold_a_developer_up_by_a_bound(scene: Scene, c
         print(f"\nthe event loop stood still for at most {longest_ms:.1f} ms")
     assert scene.office.pages - before > ROUNDS * READERS
     assert p95(beside) < p95(quiet) * LIKE_ITSELF + WITHOUT_REST_MS
+    assert median(beside) < median(quiet) * LIKE_ITSELF + WITHOUT_REST_MS / 5
 
 
 def signed_in(url: str) -> LiveBrowser:
