@@ -42,10 +42,10 @@ class FixedFile:
 
 
 class Pages:
-    """Renders `templates/<name>`. Templates are read once each. `turns`: for what is long around the rendering, too."""
+    """Renders `templates/<name>`. Templates are read once each."""
 
     def __init__(self, version: str, folder: Path = TEMPLATES) -> None:
-        self.turns = Turns(_TURN_S)
+        self._turns = Turns(_TURN_S)
         self.files = [*(_fixed_file(folder / name, media_type) for name, media_type in _FIXED), _htmx()]
         environment = Environment(
             loader=FileSystemLoader(folder),
@@ -73,7 +73,7 @@ class Pages:
         is_part = block in template.blocks
         pieces = template.blocks[block](template.new_context(values)) if is_part else template.generate(values)
         written = list[str]()
-        with self.turns.take() as rest:
+        with self._turns.take() as rest:
             while some := list(islice(pieces, _AT_A_TIME)):
                 written += some
                 rest()
