@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LINT := .venv-lint/bin
 
-.PHONY: help setup setup-lint run demo test prove prove-image screenshots bench lint lint-ecs lock clean
+.PHONY: help setup setup-lint run demo test prove prove-admin prove-image screenshots bench lint lint-ecs lock clean
 
 help:
 	@echo "make run    serve on 127.0.0.1:8080 with SQLite in var/"
@@ -14,6 +14,7 @@ help:
 	@echo "make setup  production and development dependencies into .venv"
 	@echo "make test   every test this machine allows; what it cannot run is skipped by name"
 	@echo "make prove  the long proofs: a million records, 100,000 requests, thirty kills; minutes"
+	@echo "make prove-admin  of these what the admin takes, with its tables: pages, event loop, developers beside it"
 	@echo "make prove-image  the container image, built and run; needs root, podman, crun and debootstrap"
 	@echo "make lint   ruff and mypy --strict; after make setup-lint also cfn-lint, checkov, shellcheck, hadolint"
 	@echo "make screenshots   pictures of every page into docs/screenshots, with a team at work"
@@ -52,6 +53,10 @@ lint-ecs: .venv-lint/.linters
 	$(LINT)/checkov --config-file ecs/checkov.yml
 	$(LINT)/shellcheck ecs/deploy.sh .ci/run
 	$(LINT)/hadolint Dockerfile
+
+prove-admin: $(VENV)/.development
+	$(BIN)/python -m pytest -q -s -m prove tests/prove/test_admin_speed.py tests/prove/test_hub_gaps.py \
+		tests/prove/test_reports_beside_requests.py
 
 prove-image: $(VENV)/.development
 	$(BIN)/python -m pytest tests/prove/test_image.py -m image

@@ -15,6 +15,8 @@ from xml.etree.ElementTree import Element, tostring
 from pygal import XY  # type: ignore[import-untyped]
 from pygal.config import Config  # type: ignore[import-untyped]
 
+from core.threads import breathe
+
 _WIDTH, _HEIGHT = 420, 160
 _SVG = "http://www.w3.org/2000/svg"
 _DROPPED = ("defs", "title")
@@ -56,7 +58,10 @@ def percent_lines(title: str, lines: Mapping[str, Points], since: datetime, unti
     )
     for name, points in lines.items():
         chart.add(name, [(at.timestamp(), value) for at, value in points])
-    return Drawing(_plain(chart.render_tree(), title))
+    breathe()
+    drawn = chart.render_tree()
+    breathe()
+    return Drawing(_plain(drawn, title))
 
 
 def _midnights(since: datetime, until: datetime) -> list[datetime]:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
+
+from core.threads import paced
 
 Row = dict[str, Any]
 
+_AT_A_TIME = 20  # rows: about half a millisecond
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
@@ -38,6 +42,14 @@ def csv_heading(columns: Sequence[str]) -> str:
 def csv_rows(rows: Sequence[Row], columns: Sequence[str]) -> str:
     """As `as_csv`, without the heading; empty without rows."""
     return _lines([[plain_cell(row[column]) for column in columns] for row in rows])
+
+
+def csv_stream(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[bytes]:
+    """As `as_csv` with a line end behind the last row, in pieces, with a rest where they take long."""
+    yield f"{csv_heading(columns)}\r\n".encode()
+    pending = iter(rows)
+    for some in paced(iter(lambda: list(islice(pending, _AT_A_TIME)), [])):
+        yield f"{csv_rows(some, columns)}\r\n".encode()
 
 
 def _lines(lines: Sequence[Sequence[str]]) -> str:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from admin_app.charts import Drawing, percent_lines
 from core.plan_window_rows import PlanSeen
 from core.plan_windows import OVERAGE, PlanWindow
+from core.threads import paced
 
 LOOKED_BACK = timedelta(days=7)
 _MOST_LINES = 4
@@ -52,8 +53,9 @@ def plan_view(seen: PlanSeen | None, now: datetime) -> PlanView | None:
     if seen is None:
         return None
     names = tuple(sorted({window for _, window, _ in seen.history}, key=lambda name: (name == OVERAGE, name)))[:_MOST_LINES]
-    lines = {words_of(name): _highest(seen.history, name, _hour) for name in names}
-    by_day = [dict(_highest(seen.history, name, _day)) for name in names]
+    shares = {name: [(at, share * 100) for at, window, share in paced(seen.history) if window == name] for name in names}
+    lines = {words_of(name): _highest(shares[name], _two_hours) for name in names}
+    by_day = [dict(_highest(line, _day)) for line in lines.values()]
     days = sorted({day for each in by_day for day in each})
     title = f"How much of the plan's windows was used, {now - LOOKED_BACK:%d %B} to {now:%d %B}; the table has the figures"
     return PlanView(
@@ -81,22 +83,21 @@ def _window(window: PlanWindow, now: datetime) -> WindowView:
     return WindowView(words_of(window.name), is_used_up, percent, resets_at, is_over)
 
 
-def _highest(
-    history: Iterable[tuple[datetime, str, float]], name: str, span: Callable[[datetime], datetime]
-) -> list[tuple[datetime, float]]:
+def _highest(points: Iterable[tuple[datetime, float]], span: Callable[[datetime], datetime]) -> list[tuple[datetime, float]]:
     found: dict[datetime, float] = {}
-    for at, window, share in history:
-        if window == name:
-            found[span(at)] = max(found.get(span(at), 0.0), share * 100)
+    for at, value in points:
+        begin = span(at)
+        found[begin] = max(found.get(begin, 0.0), value)
     return sorted(found.items())
 
 
-def _hour(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
+def _two_hours(moment: datetime) -> datetime:
+    """Five pixels of the chart; it takes the worker's one thread ten milliseconds, and with each hour's point twice that."""
+    return moment.replace(hour=moment.hour // 2 * 2, minute=0, second=0, microsecond=0)
 
 
 def _day(moment: datetime) -> datetime:
-    return _hour(moment).replace(hour=0)
+    return _two_hours(moment).replace(hour=0)
 
 
 def _whole(percent: float | None) -> int | None:

@@ -12,6 +12,7 @@ from admin_app.fields import Cursor, Id, Limit, Moment, Text, cursor_of, place_o
 from admin_app.operation import Doing, Listed, Offer, Operation, Shape, Shown, asks
 from core.actor import Role
 from core.request_search import FoundRequest, RequestFilter, find_request, find_requests
+from core.threads import paced
 
 Status = Annotated[str, Meta(pattern=r"^([1-5]xx|[1-5][0-9]{2})?$", description="a status such as 429, or a class such as 5xx")]
 Provider = Annotated[str, Meta(pattern="^(plan|bedrock|none)?$", description="plan, bedrock, or none where nothing answered")]
@@ -90,7 +91,7 @@ def _find(doing: Doing, taken: FindRequests) -> Listed[RequestShown]:
         counts=taken.counts,
     )
     found = find_requests(doing.connection, wanted, taken.limit + 1, older_than)
-    shown = [_shown(each) for each in found[: taken.limit]]
+    shown = [_shown(each) for each in paced(found[: taken.limit])]
     following = cursor_of(shown[-1].started_at, shown[-1].request_id) if len(found) > taken.limit else None
     return Listed(data=shown, next_cursor=following)
 

@@ -18,6 +18,7 @@ from admin_app.fields import Moment, Text, usd
 from admin_app.operation import BadFields, Doing, Offer, Operation, Shape, Shown, asks
 from admin_app.usage_ranges import Cut, cut, range_of, zone_of
 from core.actor import Role
+from core.threads import paced
 from core.usage_series import OTHERS, Groups, Scope, find_user_id, groups_in, names_of, series_of
 
 MOST_FIGURES = 50_000
@@ -132,7 +133,7 @@ def _usage(doing: Doing, taken: AskUsage) -> UsageShown:
         series=_series(taken, found, points, names, len(when.begins)),
         groups=[
             UsageGroup(id=each.id, name=_name(taken.group, each.id, names), figures=figures_of(each.sums))
-            for each in found.largest
+            for each in paced(found.largest)
         ],
         group_count=found.count,
         total=figures_of(found.total),
@@ -158,7 +159,7 @@ def _series(
             name=_name(taken.group, each, names),
             figures=[figures_of(sums) if (sums := points.get((number, each))) else None for number in range(count)],
         )
-        for each in ids
+        for each in paced(ids)
     ]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import falcon
 
 from admin_app import usage_operations as does
-from admin_app.exports import as_csv
+from admin_app.exports import csv_stream
 from admin_app.fields import from_texts
 from admin_app.front import Front, Texts, query_of
 from admin_app.operation import BadFields, Work, perform
@@ -84,7 +84,7 @@ class UsageFile:
         usage = _for_file(work, query_of(req, *_FIELDS))
         resp.content_type = "text/csv; charset=utf-8"
         resp.set_header("content-disposition", f'attachment; filename="usage-{work.now:%Y-%m-%d}.csv"')
-        resp.text = as_csv(rows_of(usage), heading_of(usage)) + "\r\n"
+        resp.stream = csv_stream(rows_of(usage), heading_of(usage))
 
 
 def _report(work: Work, asked: does.AskUsage) -> Mapping[str, Any]:

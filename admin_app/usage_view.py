@@ -5,7 +5,7 @@ Pure. Invariant: the chart, the table and the file beside it are of the same fig
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +14,7 @@ from admin_app.bars import TONES, Bars, Layer, stacked_bars
 from admin_app.exports import Row
 from admin_app.usage_operations import Figures, UsageShown
 from core.pages import compact
+from core.threads import paced
 from core.types import ProviderName
 from core.usage_series import OTHERS
 
@@ -45,12 +46,14 @@ def chart_of(usage: UsageShown, measure: str, label: Callable[[datetime], str]) 
     """None where there is nothing to draw."""
     layers = [
         Layer(each.name or "unknown", _tone(each.id, place), [value_of(point, measure) for point in each.figures])
-        for place, each in enumerate(usage.series)
+        for place, each in enumerate(paced(usage.series))
     ]
     if not any(any(layer.values) for layer in layers):
         return None
     labels = [label(begin) for begin in usage.begins]
-    tips = [_tip(labels[number], [(each.name, each.values[number]) for each in layers], measure) for number in range(len(labels))]
+    tips = [
+        _tip(text, [(each.name, each.values[number]) for each in layers], measure) for number, text in enumerate(paced(labels))
+    ]
     title = f"{WORDS[measure]} by {usage.group}, {labels[0]} to {labels[-1]}; the tables have the figures"
     return stacked_bars(title, labels, layers, tips)
 
@@ -77,19 +80,18 @@ def said(value: float, measure: str) -> str:
 
 def buckets_of(usage: UsageShown, label: Callable[[datetime], str]) -> list[tuple[str, Figures]]:
     """The sums of each bucket that has any, the latest first."""
-    sums = [_added([each.figures[number] for each in usage.series]) for number in range(len(usage.begins))]
+    sums = [_added([each.figures[number] for each in usage.series]) for number in paced(range(len(usage.begins)))]
     named = [(label(begin), each) for begin, each in zip(usage.begins, sums, strict=True) if each is not None]
     return named[::-1]
 
 
-def rows_of(usage: UsageShown) -> list[Row]:
+def rows_of(usage: UsageShown) -> Iterator[Row]:
     """A row for each bucket and group in which anything was: what the chart stacks."""
-    return [
-        {"begin": begin.strftime("%Y-%m-%dT%H:%M:%SZ"), usage.group: each.id, "name": each.name, **_cells(figures)}
-        for number, begin in enumerate(usage.begins)
-        for each in usage.series
-        if (figures := each.figures[number]) is not None
-    ]
+    for number, begin in enumerate(usage.begins):
+        at = begin.strftime("%Y-%m-%dT%H:%M:%SZ")
+        for each in usage.series:
+            if (figures := each.figures[number]) is not None:
+                yield {"begin": at, usage.group: each.id, "name": each.name, **_cells(figures)}
 
 
 def heading_of(usage: UsageShown) -> tuple[str, ...]:

@@ -10,7 +10,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindparam, case, func, literal, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    union_all,
+)
 
 from core.circuit_rows import OPEN
 from core.columns import UtcTime
@@ -25,7 +39,8 @@ FULL = 0.8
 _WINDOWS = ("5h", "7d")
 _PLAN_FRESH = timedelta(days=7)
 _WARN_PERCENT = 80
-_NOW, _SOON, _MONTH = bindparam("now", type_=UtcTime), bindparam("soon", type_=UtcTime), bindparam("month", type_=String)
+_NOW, _SOON, _SINCE, _FRESH = (bindparam(name, type_=UtcTime) for name in ("now", "soon", "since", "fresh"))
+_MONTH, _LAST_MONTH = bindparam("month", type_=String), bindparam("last_month", type_=String)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,48 +111,20 @@ class Attention:
 
 def spend_of(connection: Connection, this_month: str, last_month: str) -> Spend:
     """The months' names as core.budget gives them."""
-    table = spend_monthly.c
-    this, last = (func.sum(case((table.month == month, table.cost_micros), else_=0)) for month in (this_month, last_month))
-    by_user = select(table.user_id, this.label("this"), last.label("last")).where(table.month.in_([this_month, last_month]))
-    sums = by_user.group_by(table.user_id).subquery()
-    whole = (func.sum(sums.c.this).over().label("all_this"), func.sum(sums.c.last).over().label("all_last"))
-    source = sums.outerjoin(users, users.c.id == sums.c.user_id)
-    query = select(sums.c.user_id, sums.c.this, *whole, func.coalesce(users.c.name, "").label("name")).select_from(source)
-    rows = connection.execute(query.order_by(sums.c.this.desc(), sums.c.user_id).limit(TOP)).all()
+    rows = connection.execute(_SPEND, {"month": this_month, "last_month": last_month}).all()
     top = tuple(Spender(row.user_id, row.name, int(row.this)) for row in rows if row.this)
     return Spend(int(rows[0].all_this), int(rows[0].all_last), top) if rows else Spend(0, 0, ())
 
 
 def latency_of(connection: Connection, since: datetime) -> Latency:
     """Of good answers among the latest SAMPLE requests since then."""
-    table = requests.c
-    columns = (table.first_byte_ms, table.overhead_ms, table.endpoint, table.status)
-    latest = select(*columns).where(table.started_at >= since).order_by(table.started_at.desc()).limit(SAMPLE).subquery()
-    good = select(latest.c.first_byte_ms, latest.c.overhead_ms).where(
-        latest.c.endpoint == "messages", latest.c.status == 200, latest.c.first_byte_ms > 0
-    )
-    rows = connection.execute(good).all()
-    if not rows:
-        return Latency(0, 0.0, 0.0, 0.0, 0.0)
-    first, overhead = sorted(row.first_byte_ms for row in rows), sorted(row.overhead_ms for row in rows)
-    middle, late = len(rows) // 2, min(len(rows) - 1, int(len(rows) * 0.95))
-    return Latency(len(rows), first[middle], first[late], overhead[middle], overhead[late])
+    count, *figures = connection.execute(_LATENCY, {"since": since}).one()
+    return Latency(int(count), *map(float, figures)) if count else Latency(0, 0.0, 0.0, 0.0, 0.0)
 
 
 def plan_uses(connection: Connection, now: datetime) -> PlanUses:
     """Of plans that told of themselves within the last week; a window that was reset since is empty."""
-    table = plan_windows.c
-    is_over = and_(table.resets_at.is_not(None), table.resets_at <= now)
-    share = func.max(case((is_over, 0.0), else_=table.utilization)).label("share")
-    told = select(table.access_key_id, share).where(
-        table.window.in_(_WINDOWS), table.utilization.is_not(None), table.seen_at > now - _PLAN_FRESH
-    )
-    by_key = told.group_by(table.access_key_id).subquery()
-    full = func.sum(case((by_key.c.share > FULL, 1), else_=0)).over().label("full")
-    ranked = select(by_key, full, func.count().over().label("told")).order_by(by_key.c.share.desc()).limit(TOP).subquery()
-    source = ranked.join(access_keys, access_keys.c.id == ranked.c.access_key_id).join(users, users.c.id == access_keys.c.user_id)
-    query = select(ranked, access_keys.c.prefix, access_keys.c.user_id, users.c.name).select_from(source)
-    rows = connection.execute(query.order_by(ranked.c.share.desc(), ranked.c.access_key_id)).all()
+    rows = connection.execute(_PLANS, {"now": now, "fresh": now - _PLAN_FRESH}).all()
     fullest = tuple(PlanUse(row.access_key_id, row.user_id, row.name, row.prefix, float(row.share)) for row in rows)
     return PlanUses(int(rows[0].told), int(rows[0].full), fullest) if rows else PlanUses(0, 0, ())
 
@@ -146,6 +133,53 @@ def attention(connection: Connection, now: datetime, month: str) -> tuple[Attent
     """At most TOP of each kind, the most urgent first."""
     rows = connection.execute(_ATTENTION, {"now": now, "soon": now + NOTICE, "month": month})
     return tuple(Attention(row[0], row[1], row[2], row[3], row[4], row[5], int(row[6]), int(row[7])) for row in rows)
+
+
+def _spend() -> Select[Any]:
+    table = spend_monthly.c
+    this, last = (func.sum(case((table.month == month, table.cost_micros), else_=0)) for month in (_MONTH, _LAST_MONTH))
+    by_user = select(table.user_id, this.label("this"), last.label("last")).where(table.month.in_([_MONTH, _LAST_MONTH]))
+    sums = by_user.group_by(table.user_id).subquery()
+    whole = (func.sum(sums.c.this).over().label("all_this"), func.sum(sums.c.last).over().label("all_last"))
+    source = sums.outerjoin(users, users.c.id == sums.c.user_id)
+    query = select(sums.c.user_id, sums.c.this, *whole, func.coalesce(users.c.name, "").label("name")).select_from(source)
+    return query.order_by(sums.c.this.desc(), sums.c.user_id).limit(TOP)
+
+
+def _latency() -> Select[Any]:
+    """The count, then the median and the 95th percentile of each: those in their places when all stand in line."""
+    table = requests.c
+    looked_at = (table.first_byte_ms, table.overhead_ms, table.endpoint, table.status)
+    latest = select(*looked_at).where(table.started_at >= _SINCE).order_by(table.started_at.desc()).limit(SAMPLE).subquery()
+    is_good = and_(latest.c.endpoint == "messages", latest.c.status == 200, latest.c.first_byte_ms > 0)
+    measures = (latest.c.first_byte_ms, latest.c.overhead_ms)
+    places = [func.row_number().over(order_by=each).label(f"place_{each.name}") for each in measures]
+    line = select(*measures, *places, func.count().over().label("all")).where(is_good).subquery()
+    wanted = (line.c.all // 2, line.c.all * 95 // 100)
+    found = [func.max(case((line.c[f"place_{each.name}"] == at + 1, line.c[each.name]))) for each in measures for at in wanted]
+    columns: list[Any] = [func.count(), *found]
+    return select(*columns).select_from(line)
+
+
+def _plans() -> Select[Any]:
+    """Plans are put together only where a window is nearly full: that is enough to count those, and mostly for the fullest.
+    All are, as far as others are needed to fill the list. How many there are, their rows of no window tell."""
+    table = plan_windows.c
+    is_fresh, is_over = table.seen_at > _FRESH, and_(table.resets_at.is_not(None), table.resets_at <= _NOW)
+    is_told = and_(table.utilization.is_not(None), table.window.in_(_WINDOWS), is_fresh)
+    share = case((is_over, 0.0), else_=table.utilization)
+    is_full = and_(table.utilization > FULL, is_told, not_(is_over))
+    full = (
+        select(table.access_key_id, func.max(share).label("share")).where(is_full).group_by(table.access_key_id).cte("full_plans")
+    )
+    how_many = select(func.count()).select_from(full).scalar_subquery()
+    others = select(table.access_key_id, func.max(share)).where(is_told, how_many < TOP).group_by(table.access_key_id)
+    either = union_all(select(full.c.access_key_id, full.c.share), others.having(func.max(share) <= FULL)).subquery()
+    ranked = select(either).order_by(either.c.share.desc(), either.c.access_key_id).limit(TOP).subquery()
+    told = select(func.count()).select_from(plan_windows).where(table.window == "", is_fresh).scalar_subquery()
+    source = ranked.join(access_keys, access_keys.c.id == ranked.c.access_key_id).join(users, users.c.id == access_keys.c.user_id)
+    columns = (access_keys.c.prefix, access_keys.c.user_id, users.c.name, told.label("told"), how_many.label("full"))
+    return select(ranked, *columns).select_from(source).order_by(ranked.c.share.desc(), ranked.c.access_key_id)
 
 
 def _told(kind: str, columns: tuple[Any, ...], percent: ColumnElement[Any] | None = None) -> Select[Any]:
@@ -229,6 +263,7 @@ def _is_used(spent: ColumnElement[Any], budget: ColumnElement[Any]) -> ColumnEle
     return and_(budget.is_not(None), or_(spent * 100 >= budget * _WARN_PERCENT, budget <= 0))
 
 
-# Put together once: that alone takes longer than the question.
+# Put together once: that alone takes longer than the questions.
+_SPEND, _LATENCY, _PLANS = _spend(), _latency(), _plans()
 _KINDS = (_circuits, _unhealthy, _ending_bedrock, _ending_keys, _user_budgets, _key_budgets)
 _ATTENTION = union_all(*(select(kind().subquery()) for kind in _KINDS))

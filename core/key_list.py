@@ -17,6 +17,7 @@ from core.access import NotFound, is_valid_at
 from core.access_keys import AccessKey, access_key_of
 from core.models import access_keys, users
 from core.spend_models import spend_monthly
+from core.threads import paced
 from core.types import Strategy, UserStatus
 
 _UNREAD = frozenset({"secret_hash", "previous_hash", "hash_version"})
@@ -73,8 +74,8 @@ def key_lines(connection: Connection, wanted: KeyFilter, now: datetime, month: s
     """One query. `month` is that of the budgets' time zone ("2026-11")."""
     chosen = _ordered(_filtered(_ids(wanted, month), wanted, now), wanted.sort).limit(limit + 1).offset(offset).subquery()
     query = _query(month).where(access_keys.c.id.in_(select(chosen.c.id)))
-    found = connection.execute(_ordered(query, wanted.sort)).all()
-    return KeyPage(tuple(map(_line, found[:limit])), len(found) > limit)
+    found = [_line(row) for row in paced(connection.execute(_ordered(query, wanted.sort)))]
+    return KeyPage(tuple(found[:limit]), len(found) > limit)
 
 
 def key_line(connection: Connection, key_id: str, month: str) -> KeyLine:

@@ -18,6 +18,7 @@ from core.db import upsert
 from core.models import access_keys
 from core.plan_windows import PlanWindow, PlanWindows
 from core.spend_models import plan_window_history, plan_windows
+from core.threads import paced
 
 HISTORY_STEP = timedelta(minutes=15)
 _WHOLE = ""  # the row that says what holds for all windows
@@ -77,11 +78,11 @@ def plan_of(connection: Connection, since: datetime, *, user_id: str = "", acces
     nothing = [null().label(name) for name in ("status", "claim", "in_use")]
     points = (past.access_key_id, past.window, *nothing, past.utilization, null().label("resets_at"), past.at)
     history_of = select(*points, literal(True)).where(past.access_key_id == holder, past.at >= since)
-    rows = connection.execute(union_all(told, history_of).limit(_MOST_ROWS)).all()
+    rows = list(paced(connection.execute(union_all(told, history_of).limit(_MOST_ROWS))))
     windows = _windows([row for row in rows if not row.is_past])
     if windows is None:
         return None
-    past_rows = sorted((row.seen_at, row.window, row.utilization) for row in rows if row.is_past)
+    past_rows = sorted((row.seen_at, row.window, row.utilization) for row in paced(rows) if row.is_past)
     return PlanSeen(rows[0].access_key_id, windows, tuple(past_rows))
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, 
 
 from core.access import NotFound
 from core.models import access_keys, requests, users
+from core.threads import paced
 
 ANY_FAULT = "any"
 NO_PROVIDER = "none"
@@ -59,7 +60,7 @@ def find_requests(
     order = (requests.c.started_at.desc(), requests.c.request_id.desc())
     latest = select(requests).where(*conditions).order_by(*order).limit(limit).subquery()
     query = _with_names(latest).order_by(latest.c.started_at.desc(), latest.c.request_id.desc())
-    return [_found(row) for row in connection.execute(query)]
+    return [_found(row) for row in paced(connection.execute(query))]
 
 
 def find_request(connection: Connection, request_id: str) -> FoundRequest:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, cast
 
 T = TypeVar("T")
+_TURN_S = 0.002
 _PAUSE_S = 0.001  # long enough for the loop to look at its sockets
 
 
@@ -106,6 +107,36 @@ class _Held:
         if self._held:
             self._held = False
             self._line.release()
+
+
+def paced(items: Iterable[T], turn_s: float = _TURN_S) -> Iterator[T]:
+    """The items, with a pause for everything else whenever the work on them has taken so long. For long rows of small pieces.
+
+    Without gevent, and in a native thread, which nothing waits for, there is no pause.
+    """
+    if not _holds_the_hub():
+        yield from items
+        return
+    ends = time.monotonic() + turn_s
+    for item in items:
+        yield item
+        if time.monotonic() >= ends:
+            time.sleep(_PAUSE_S)
+            ends = time.monotonic() + turn_s
+
+
+def breathe() -> None:
+    """A moment for everything else: before and behind a piece of work of some milliseconds that cannot be cut."""
+    if _holds_the_hub():
+        time.sleep(_PAUSE_S)
+
+
+def _holds_the_hub() -> bool:
+    if not is_cooperative():
+        return False
+    import gevent
+
+    return isinstance(gevent.getcurrent(), gevent.Greenlet)
 
 
 class TookTooLong(Exception):

@@ -10,13 +10,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Subquery, and_, case, func, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    String,
+    Subquery,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+)
 
+from core.columns import UtcTime
 from core.ledger import SUMMED
 from core.models import access_keys, requests, usage_hourly, users
+from core.threads import paced
 from core.types import ProviderName
 
 OTHERS = "*"  # stands for the groups that are too small for a line of their own; no id, model or provider is called so
@@ -60,14 +78,8 @@ class Groups:
 
 def groups_in(connection: Connection, scope: Scope, group: str, measure: str, most: int) -> Groups:
     """By `group` (user, key, model, provider; empty: all in one), the largest by `measure` (of MEASURES) first."""
-    source = _source(scope, group)
-    sums = {name: func.coalesce(func.sum(source.c[name]), 0) for name in SUMMED}
-    totals = [func.sum(each).over().label(f"all_{name}") for name, each in sums.items()]
-    grouped = [each.label(name) for name, each in sums.items()]
-    query = select(source.c.grouped, *grouped, *totals, func.count().over().label("groups")).group_by(source.c.grouped)
-    weight = sum((sums[name] for name in _TOKENS[1:]), sums[_TOKENS[0]]) if measure == TOKENS else sums[measure]
-    rows = connection.execute(query.order_by(weight.desc(), source.c.grouped).limit(most)).all()
-    largest = tuple(Group(row.grouped, {name: int(getattr(row, name)) for name in SUMMED}) for row in rows)
+    rows = list(paced(connection.execute(_groups(_kind(scope, group), measure), {**_given(scope), "most": most})))
+    largest = tuple(Group(row.grouped, {name: int(getattr(row, name)) for name in SUMMED}) for row in paced(rows))
     total = {name: int(getattr(rows[0], f"all_{name}")) if rows else 0 for name in SUMMED}
     return Groups(largest, total, int(rows[0].groups) if rows else 0)
 
@@ -79,13 +91,10 @@ def series_of(
 
     `begins` are where buckets begin, in order; the last one ends with the scope.
     """
-    source = _source(scope, group)
-    named = case((source.c.grouped.in_(shown), source.c.grouped), else_=literal(OTHERS)) if shown else literal(OTHERS)
-    cut = select(_number(source.c.at, begins).label("number"), named.label("named"), *(source.c[name] for name in SUMMED))
-    inner = cut.subquery()
-    sums = [func.sum(inner.c[name]) for name in SUMMED]
-    rows = connection.execute(select(inner.c.number, inner.c.named, *sums).group_by(inner.c.number, inner.c.named))
-    return {(row[0], row[1]): dict(zip(SUMMED, map(int, row[2:]), strict=True)) for row in rows}
+    bounds = {_bound(number): begin for number, begin in enumerate(begins)}
+    given = {**_given(scope), **bounds, "shown": list(shown)}
+    rows = connection.execute(_series(_kind(scope, group), len(begins)), given)
+    return {(row[0], row[1]): dict(zip(SUMMED, map(int, row[2:]), strict=True)) for row in paced(rows)}
 
 
 def names_of(connection: Connection, group: str, ids: Sequence[str]) -> dict[str, str]:
@@ -107,18 +116,55 @@ def find_user_id(connection: Connection, name_or_id: str) -> str:
     return connection.execute(query).scalar() or ""
 
 
-def _source(scope: Scope, group: str) -> Subquery:
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a query looks like, whatever it is about: one of a kind is put together once, which takes longer than to run it."""
+
+    group: str
+    is_fine: bool
+    of_user: bool
+    of_key: bool
+    of_provider: bool
+
+
+def _kind(scope: Scope, group: str) -> _Kind:
+    return _Kind(group, scope.is_fine, bool(scope.user_id), bool(scope.access_key_id), scope.provider is not None)
+
+
+def _given(scope: Scope) -> dict[str, Any]:
+    whose = {"user_id": scope.user_id, "access_key_id": scope.access_key_id, "provider": scope.provider}
+    return {"since": scope.since, "until": scope.until, **whose}
+
+
+@lru_cache(maxsize=64)
+def _groups(kind: _Kind, measure: str) -> Select[Any]:
+    source = _source(kind)
+    sums = {name: func.coalesce(func.sum(source.c[name]), 0) for name in SUMMED}
+    totals = [func.sum(each).over().label(f"all_{name}") for name, each in sums.items()]
+    grouped = [each.label(name) for name, each in sums.items()]
+    query = select(source.c.grouped, *grouped, *totals, func.count().over().label("groups")).group_by(source.c.grouped)
+    weight = sum((sums[name] for name in _TOKENS[1:]), sums[_TOKENS[0]]) if measure == TOKENS else sums[measure]
+    return query.order_by(weight.desc(), source.c.grouped).limit(bindparam("most", type_=Integer))
+
+
+@lru_cache(maxsize=64)
+def _series(kind: _Kind, buckets: int) -> Select[Any]:
+    source = _source(kind)
+    named = case((source.c.grouped.in_(bindparam("shown", expanding=True)), source.c.grouped), else_=literal(OTHERS))
+    cut = select(_number(source.c.at, range(buckets)).label("number"), named.label("named"), *(source.c[name] for name in SUMMED))
+    inner = cut.subquery()
+    sums = [func.sum(inner.c[name]) for name in SUMMED]
+    return select(inner.c.number, inner.c.named, *sums).group_by(inner.c.number, inner.c.named)
+
+
+def _source(kind: _Kind) -> Subquery:
     """Rows with `at`, `grouped` and the summed columns."""
-    table = _records() if scope.is_fine else usage_hourly
-    at = table.c.at if scope.is_fine else table.c.hour
-    wanted = [at >= scope.since, at < scope.until]
-    if scope.user_id:
-        wanted.append(table.c.user_id == scope.user_id)
-    if scope.access_key_id:
-        wanted.append(table.c.access_key_id == scope.access_key_id)
-    if scope.provider is not None:
-        wanted.append(table.c.provider == scope.provider)
-    grouped: Any = table.c[_COLUMNS[group]] if group else literal("")
+    table = _records() if kind.is_fine else usage_hourly
+    at = table.c.at if kind.is_fine else table.c.hour
+    wanted = [at >= bindparam("since", type_=UtcTime), at < bindparam("until", type_=UtcTime)]
+    limits = {"user_id": kind.of_user, "access_key_id": kind.of_key, "provider": kind.of_provider}
+    wanted += [table.c[name] == bindparam(name, type_=String) for name, is_limited in limits.items() if is_limited]
+    grouped: Any = table.c[_COLUMNS[kind.group]] if kind.group else literal("")
     summed = [table.c[name] for name in SUMMED]
     return select(at.label("at"), grouped.label("grouped"), *summed).where(and_(*wanted)).subquery()
 
@@ -142,10 +188,15 @@ def _one(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return case((condition, 1), else_=0)
 
 
-def _number(moment: ColumnElement[Any], begins: Sequence[datetime], first: int = 0) -> ColumnElement[int]:
+def _number(moment: ColumnElement[Any], numbers: range) -> ColumnElement[int]:
     """Which bucket, by halving: both databases understand it, and 400 buckets cost a row nine comparisons."""
-    if len(begins) == 1:
-        return literal(first)
-    middle = len(begins) // 2
-    early, late = begins[:middle], begins[middle:]
-    return case((moment < late[0], _number(moment, early, first)), else_=_number(moment, late, first + middle))
+    if len(numbers) == 1:
+        return literal_column(str(numbers[0]), Integer)
+    middle = len(numbers) // 2
+    late = numbers[middle:]
+    begins = bindparam(_bound(late[0]), type_=UtcTime)
+    return case((moment < begins, _number(moment, numbers[:middle])), else_=_number(moment, late))
+
+
+def _bound(number: int) -> str:
+    return f"begin_{number}"

@@ -17,6 +17,7 @@ from core.access import NotFound, is_valid_at
 from core.columns import UtcTime
 from core.models import access_keys, bedrock_keys, users
 from core.spend_models import spend_monthly
+from core.threads import paced
 from core.types import KeyHealth, Strategy, UserStatus
 from core.users import User, user_of
 
@@ -76,10 +77,10 @@ def user_lines(
 ) -> UserPage:
     """One query. `month` is that of the budgets' time zone ("2026-11"). Whoever comes or goes meanwhile moves nobody else to
     another page."""
-    found = connection.execute(_query(wanted, now, month, after).limit(limit + 1)).all()
+    found = list(paced(connection.execute(_query(wanted, now, month, after).limit(limit + 1))))
     shown = found[:limit]
     last = tuple(shown[-1]._mapping[f"place_{number}"] for number in range(len(_DIRECTIONS[wanted.sort]))) if shown else None
-    return UserPage(tuple(map(_line, shown)), last if len(found) > limit else None)
+    return UserPage(tuple(map(_line, paced(shown))), last if len(found) > limit else None)
 
 
 def user_line(connection: Connection, user_id: str, now: datetime, month: str) -> UserLine:

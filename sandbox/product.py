@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parent.parent
-SERVE = ("admin_app", "serve")
 AS_IN_THE_IMAGE = ("gunicorn", "-c", "gunicorn.conf.py", "wsgi:create_app()")  # nothing is checked first: ready a second sooner
 _START_S = 120.0  # it ends at once when the server does, so this is for machines with much else to do
 
@@ -39,6 +38,8 @@ def free_port() -> int:
 
 class Product:
     """One installation: a data directory, settings, and a server that can be started, killed and started again."""
+
+    serving: tuple[str, ...] = ("admin_app", "serve")  # the module that serves, and its arguments
 
     def __init__(self, data_dir: Path, settings: Mapping[str, str], port: int = 0) -> None:
         self.data_dir = data_dir
@@ -79,11 +80,11 @@ class Product:
             self.cli("bedrock-key", "add", "--user", name, "--region", "us-east-1", "--key-stdin", given=bedrock_secret)
         return issued
 
-    def start(self, module: tuple[str, ...] = SERVE) -> None:
+    def start(self) -> None:
         """Returns when it is ready. Raises NotStarted."""
         self._log = self.log_path.open("ab")
         self._server = subprocess.Popen(
-            [sys.executable, "-m", *module],
+            [sys.executable, "-m", *self.serving],
             cwd=ROOT,
             env=self._environ,
             stdin=subprocess.DEVNULL,

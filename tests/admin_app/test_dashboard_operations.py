@@ -116,6 +116,24 @@ def test_the_fullest_plans_come_first_and_a_window_that_was_reset_is_empty(desk:
     assert [(each.user_name, each.share) for each in plans.fullest] == [("user 0", 0.9), ("user 1", 0.81), ("user 2", 0.2)]
 
 
+def test_of_many_plans_that_are_nearly_full_all_are_counted_and_the_fullest_told(desk: Desk, office: Office) -> None:
+    users = [office.add(f"user {number}") for number in range(3)]
+    keys = [office.issue(user) for user in users for _ in range(2)]
+    later, shares = NOW.timestamp() + 3600, [0.8, 0.81, 0.9, 0.95, 1.0, 1.2]
+    seen = {
+        key.id: PlanWindows(
+            NOW.timestamp(), "allowed", windows=(PlanWindow("5h", "", share, later), PlanWindow("7d", "", 0.3, later))
+        )
+        for key, share in zip(keys, shares, strict=True)
+    }
+    desk.database.run(lambda connection: write_windows(connection, seen))
+
+    plans = desk.does(does.GET).plans
+
+    assert (plans.told, plans.full) == (6, 5)
+    assert [each.share for each in plans.fullest] == [1.2, 1.0, 0.95, 0.9, 0.81]
+
+
 def test_a_refused_bedrock_key_needs_attention_until_it_is_removed(desk: Desk, office: Office) -> None:
     key_id = office.attach(office.add("ada"))
     refused = ProbeResult(False, "AWS says no", refused=True)

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from core.threads import NativeThread, TookTooLong, is_cooperative, spawn, within
+from core.threads import NativeThread, TookTooLong, is_cooperative, paced, spawn, within
 from tests.core.patched import in_patched_process
 
 
@@ -120,3 +120,33 @@ workers[2].join()
 with turns.take(): print(order.count('c'))"""
     )
     assert in_patched_process(program) == "6"
+
+
+PACED = """
+from core.threads import NativeThread, paced
+order = []
+def piece():
+    until = time.monotonic() + 0.001
+    while time.monotonic() < until: pass
+    order.append('x')
+def rows():
+    for _ in paced(range(12)): piece()
+def tick():
+    while True: order.append('.'); time.sleep(0.0005)
+ticking = gevent.spawn(tick)
+"""
+
+
+def test_between_pieces_of_a_long_row_others_are_served() -> None:
+    program = PACED + "gevent.spawn(rows).join()\nprint(max(map(len, ''.join(order).split('.'))), order.count('x'))"
+    longest, all_of_them = map(int, in_patched_process(program).split())
+    assert (longest <= 4, all_of_them) == (True, 12)
+
+
+def test_in_a_native_thread_a_long_row_touches_no_greenlet() -> None:
+    program = PACED + "NativeThread().run(rows)\nprint(order.count('x'))"
+    assert in_patched_process(program) == "12"
+
+
+def test_without_gevent_a_long_row_is_what_it_was() -> None:
+    assert list(paced(range(3))) == [0, 1, 2]

@@ -134,7 +134,8 @@ def running(
         with install({**upstreams, **product_settings}) as product:
             settings = Settings(data_dir=product.data_dir / "var", database_url=product_settings.get("PROXY_DATABASE_URL", ""))
             database = open_database(settings, pool_size=1)
-            product.start(AS_IN_THE_IMAGE)
+            product.serving = AS_IN_THE_IMAGE
+            product.start()
             yield Stack(anthropic, bedrock, product, database, settings)
             database.close()
 

@@ -74,6 +74,9 @@ _STATEMENTS = (
     """INSERT INTO plan_windows SELECT 'key_' || lpad(n::text, 6, '0'), w, 'allowed', '', false,
       CASE WHEN w <> '' THEN (n % 113) / 112.0 END, now() + interval '3 hours', now() - n * interval '1 minute'
     FROM generate_series(0, {keys} - 1) n, unnest(ARRAY['', '5h', '7d']) w""",
+    """INSERT INTO plan_window_history SELECT 'key_' || lpad(n::text, 6, '0'), w,
+      date_trunc('hour', now()) - s * interval '15 minutes', (s % 97) / 96.0
+    FROM unnest(ARRAY[70, 71]) n, generate_series(0, 671) s, unnest(ARRAY['5h', '7d', '7d_opus', 'overage']) w""",
     """INSERT INTO circuits (name, access_key_id, bedrock_key_id, provider, family, state, fault, credential, generation,
       opened_at, until, backoff_s, revision, worker, updated_at)
     SELECT 'plan/' || n, 'key_' || lpad(n::text, 6, '0'), '', 'plan', 'sonnet', 'open', 'plan_exhausted', '', 1, now(),
