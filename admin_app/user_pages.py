@@ -48,12 +48,7 @@ class UsersPage:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         work = self._front.enter(req, resp)
-        query = query_of(req, *FILTERS)
-        try:
-            asked = from_texts(does.FindUsers, query)
-        except BadFields:  # a link from elsewhere; the whole list is better than an error
-            query, asked = Texts(), does.FindUsers()
-        listed = perform(does.LIST, work, asked)
+        listed, query, _ = self._front.find(work, does.LIST, query_of(req, *FILTERS))
         self._front.show(req, resp, "users/list.html", nav="users", listed=listed, query=query, **_WORDS)
 
 

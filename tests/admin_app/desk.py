@@ -58,7 +58,7 @@ class Desk:
         return perform(operation, Work(self.database, actor, self.now, tools), from_json(operation.takes, fields))
 
     def audit(self) -> list[Entry]:
-        return self.database.read(lambda c: entries(c, Filter(), 100))
+        return list(self.database.read(lambda c: entries(c, Filter(), 100).lines))
 
 
 def seen(now: datetime) -> WorkerSeen:

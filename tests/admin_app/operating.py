@@ -65,4 +65,4 @@ class Desk:
         return replace(self, now=self.now + timedelta(**span))
 
     def audited(self, **wanted: Any) -> list[Entry]:
-        return self.database.read(lambda connection: entries(connection, Filter(**wanted), 100))
+        return list(self.database.read(lambda connection: entries(connection, Filter(**wanted), 100).lines))

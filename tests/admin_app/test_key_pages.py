@@ -94,7 +94,7 @@ def test_an_issued_key_is_on_the_answer_to_its_form_with_the_line_to_set_and_now
     assert "&#34;ANTHROPIC_BASE_URL&#34;: " in answer.text
     assert (answer.status_code, answer.headers["cache-control"], "data-copy" in answer.text) == (200, "no-store", True)
     pages = [owner.get(path).text for path in (f"/admin/users/{user.id}", "/admin/keys", "/admin/keys.csv")]
-    audited = str(office.database.read(lambda c: entries(c, Filter(), 10)))
+    audited = str(office.database.read(lambda c: entries(c, Filter(), 10).lines))
     assert [(key[:9] in text, key[9:20] in text) for text in pages] == [(True, False)] * 3
     assert (key[:9] in audited, key[9:20] in audited) == (True, False)
 
@@ -384,12 +384,12 @@ def test_names_with_markup_are_shown_as_they_are_on_every_page(owner: Browser, o
 def test_a_form_without_its_token_changes_nothing(owner: Browser, office: Office, path: str, token: str) -> None:
     user = office.add("Ada")
     key, bedrock_id = office.issue(user), office.attach(user)
-    owner.token, before = token, office.database.read(lambda c: entries(c, Filter(), 10))
+    owner.token, before = token, office.database.read(lambda c: entries(c, Filter(), 10).lines)
 
     answer = owner.post(path.format(user=user.id, key=key.id, bedrock=bedrock_id), secret="s", family="opus")
 
     assert answer.status_code == 403
-    assert office.database.read(lambda c: entries(c, Filter(), 10)) == before
+    assert office.database.read(lambda c: entries(c, Filter(), 10).lines) == before
 
 
 @pytest.mark.parametrize("path", [*CHANGES, "/admin/keys", "/admin/keys.csv", "/admin/users.csv", "/admin/keys/{key}"])
