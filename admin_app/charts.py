@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from html import escape
 
 _WIDTH, _HEIGHT = 420, 160
-_LEFT, _TOP, _RIGHT, _BOTTOM = 46, 8, 414, 132  # of what is inside the axes
+_LEFT, _TOP, _RIGHT, _BOTTOM = 46, 8, 398, 132  # of what is inside the axes
 _MARKS = (0, 50, 100)
 
 Points = Sequence[tuple[datetime, float]]
@@ -70,7 +70,9 @@ def _day(scale: _Scale, day: datetime) -> str:
 
 
 def _path(scale: _Scale, points: Points) -> str:
-    return " ".join(f"{'L' if number else 'M'}{scale.x(at):.1f} {scale.y(value):.1f}" for number, (at, value) in enumerate(points))
+    return " ".join(
+        f"{'L' if number else 'M'}{scale.x(at):.1f} {scale.y(value):.1f}" for number, (at, value) in enumerate(points)
+    )
 
 
 def _midnights(since: datetime, until: datetime) -> list[datetime]:

@@ -19,6 +19,7 @@ from admin_app.fields import from_texts
 from admin_app.forms import read_form
 from admin_app.notices import NOTICES
 from admin_app.operation import BadFields, Operation, Tools, Work, perform
+from core.access import Refused
 from core.actor import Actor, Role
 from core.db import Database, DatabaseAway
 from core.pages import Pages
@@ -126,6 +127,12 @@ class Front:
         resp.content_type = falcon.MEDIA_HTML
         resp.set_header("vary", "hx-request")
         resp.text = self.pages.render(template, block=target, **known, **values)
+
+
+def problems_of(refused: Refused, resp: falcon.Response) -> dict[str, str]:
+    """For a form: what is wrong with which field, or with the whole. Sets the answer's status."""
+    resp.status = falcon.HTTP_422 if isinstance(refused, BadFields) else falcon.HTTP_409
+    return refused.problems if isinstance(refused, BadFields) else {"": str(refused)}
 
 
 def see_other(path: str, notice: str = "") -> falcon.HTTPSeeOther:

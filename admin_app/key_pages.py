@@ -17,8 +17,8 @@ from admin_app import access_key_operations as does
 from admin_app import circuit_operations, user_operations, whole_operations
 from admin_app.deeds import Deed, DeedPage, Said
 from admin_app.fields import from_texts
-from admin_app.front import Front, Texts, query_of, see_other
-from admin_app.operation import BadFields, Work, perform
+from admin_app.front import Front, Texts, problems_of, query_of, see_other
+from admin_app.operation import Work, perform
 from core.access import Refused
 from core.key_list import KeySort, KeyStatus
 from core.types import ProviderName, Strategy
@@ -167,12 +167,6 @@ def show_issued(front: Front, req: Any, resp: Any, issued: does.IssuedShown, *, 
     root = issued.base_url.rpartition("/ak/")[0]
     values = {"issued": issued, "settings": settings, "root": root, "is_rotated": is_rotated}
     front.show(req, resp, "keys/issued.html", nav="keys", **values)
-
-
-def problems_of(refused: Refused, resp: falcon.Response) -> dict[str, str]:
-    """For a form: what is wrong with which field, or with the whole. Sets the answer's status."""
-    resp.status = falcon.HTTP_422 if isinstance(refused, BadFields) else falcon.HTTP_409
-    return refused.problems if isinstance(refused, BadFields) else {"": str(refused)}
 
 
 def _before_revoking(work: Work, params: dict[str, str]) -> Said:

@@ -10,8 +10,8 @@ import msgspec
 from admin_app import model_operations as does
 from admin_app.deeds import Deed, DeedPage, Said
 from admin_app.fields import from_texts
-from admin_app.front import Front, Texts, query_of, see_other
-from admin_app.operation import BadFields, Work, perform
+from admin_app.front import Front, Texts, problems_of, query_of, see_other
+from admin_app.operation import Work, perform
 from core.access import NotFound, Refused
 
 HOME = "/admin/models"
@@ -59,12 +59,8 @@ class ModelForm:
         fields = Texts(self._front.form(req))
         try:
             self._front.ask(work, does.ADD, fields)
-        except BadFields as bad:
-            resp.status = falcon.HTTP_422
-            self._show(req, resp, work, fields, bad.problems)
         except Refused as refused:
-            resp.status = falcon.HTTP_409
-            self._show(req, resp, work, fields, {"": str(refused)})
+            self._show(req, resp, work, fields, problems_of(refused, resp))
         else:
             raise see_other(HOME, "model-added")
 

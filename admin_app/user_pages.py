@@ -15,8 +15,8 @@ from admin_app import user_operations as does
 from admin_app import whole_operations
 from admin_app.deeds import Deed, DeedPage, Said
 from admin_app.fields import from_texts
-from admin_app.front import Front, Texts, query_of, see_other
-from admin_app.operation import BadFields, Operation, Work, perform
+from admin_app.front import Front, Texts, problems_of, query_of, see_other
+from admin_app.operation import Operation, Work, perform
 from core.access import Refused
 from core.types import Strategy, UserStatus
 from core.user_list import UserSort
@@ -80,12 +80,8 @@ class UserForm:
         fields = self._front.form(req)
         try:
             user = self._front.ask(work, self._operation, {**fields, **params})
-        except BadFields as bad:
-            resp.status = falcon.HTTP_422
-            self._show(req, resp, work, params, fields, bad.problems)
         except Refused as refused:
-            resp.status = falcon.HTTP_409
-            self._show(req, resp, work, params, fields, {"": str(refused)})
+            self._show(req, resp, work, params, fields, problems_of(refused, resp))
         else:
             raise see_other(f"{HOME}/{user.id}", "user-changed" if params else "user-added")
 
