@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from admin_app.cursors import after_of, listed
 from admin_app.fields import Cursor, Limit, Moment, Text, utc
 from admin_app.operation import Doing, Listed, Offer, Operation, Shape, Shown, asks
@@ -45,18 +47,7 @@ def _find(doing: Doing, taken: FindEntries) -> Listed[AuditEntry]:
 
 
 def _shown(entry: Entry) -> AuditEntry:
-    return AuditEntry(
-        id=entry.id,
-        at=entry.at,
-        admin_id=entry.admin_id,
-        username=entry.username,
-        via=entry.via,
-        address=entry.address,
-        action=entry.action,
-        target=entry.target,
-        before=dict(entry.before),
-        after=dict(entry.after),
-    )
+    return msgspec.convert(entry, AuditEntry, from_attributes=True)
 
 
 LIST = Operation("listAuditEntries", "Read the audit log", Role.VIEWER, FindEntries, Listed[AuditEntry], asks(_find))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 
@@ -72,18 +73,7 @@ def _open(doing: Doing, identity: str) -> CircuitLine:
 
 
 def shown(line: CircuitLine) -> CircuitShown:
-    return CircuitShown(
-        id=circuit_id(line.provider, line.holder, line.family),
-        provider=line.provider,
-        holder=line.holder,
-        prefix=line.prefix,
-        user_name=line.user_name,
-        family=line.family,
-        fault=line.fault,
-        opened_at=line.opened_at,
-        until=line.until,
-        probe_at=line.probe_at,
-    )
+    return CircuitShown(id=circuit_id(line.provider, line.holder, line.family), **asdict(line))
 
 
 def circuit_id(provider: str, holder: str, family: str) -> str:

@@ -78,12 +78,6 @@ def circuits_since(connection: Connection, seen: int) -> tuple[int, list[Circuit
     return after, [_row(row) for row in rows.mappings()]
 
 
-def open_circuits(connection: Connection, now: datetime) -> list[CircuitRow]:
-    """Every circuit that some worker keeps open and whose time has not come, the longest open first."""
-    is_open = and_(circuits.c.state == OPEN, circuits.c.until > now)
-    return [_row(row) for row in connection.execute(select(circuits).where(is_open).order_by(circuits.c.opened_at)).mappings()]
-
-
 def circuits_of(connection: Connection, holders: Collection[str], now: datetime) -> list[CircuitRow]:
     """Those of these access keys and Bedrock keys that are open and whose time has not come, the longest open first."""
     is_open = and_(circuits.c.state == OPEN, circuits.c.until > now)
