@@ -10,12 +10,15 @@ import sys  # noqa: E402
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from core.reload import survive_bad_settings  # noqa: E402
+from core.secrets import share_with_children  # noqa: E402
 from core.settings import BadSettings, load_settings  # noqa: E402
 
 try:
     _settings = load_settings()
 except BadSettings as bad:
     sys.exit("\n".join(["The settings cannot be used:", *bad.problems]))
+share_with_children(_settings.database_secret)
 
 bind = _settings.bind
 workers = _settings.workers
@@ -47,8 +50,13 @@ logconfig_dict = {  # gunicorn's own messages as our lines, redacted: it prints 
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # a slow disk must not look like a hung worker
 
 
+def on_starting(server):
+    survive_bad_settings(server)
+
+
 def post_fork(server, worker):
-    """A worker is built with what the master has read: one that is replaced while Secrets Manager is away comes up, too."""
+    """A worker is built with what the master has read: one that is replaced while Secrets Manager is away comes up, too; its
+    database password is the newest that any worker has learned."""
     if worker.app.app_uri == "wsgi:create_app()":
         worker.app.load = build_app
 

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
-from admin_app.fields import Cursor, Id, Limit, Moment, Text, Usd, cursor_of, micros, offset_of, usd
+from admin_app.cursors import after_of, listed
+from admin_app.fields import Cursor, Id, Limit, Moment, Text, Usd, micros, usd
 from admin_app.operation import Doing, Listed, Offer, Operation, Shape, Shown, asks, changes
 from admin_app.secret_fields import SECRET
 from core import access_keys
@@ -108,11 +109,9 @@ class RotatedKey(Shape, frozen=True, kw_only=True):
 
 
 def _find(doing: Doing, taken: FindKeys) -> Listed[KeyShown]:
-    offset = offset_of(taken.cursor)
-    wanted = KeyFilter(taken.search, taken.user_id, taken.status, taken.sort)
-    page = key_lines(doing.connection, wanted, doing.now, doing.tools.month(doing.now), taken.limit, offset)
-    following = cursor_of(offset + taken.limit) if page.has_more else None
-    return Listed(data=[shown(line, doing.now) for line in page.lines], next_cursor=following)
+    wanted, month = KeyFilter(taken.search, taken.user_id, taken.status, taken.sort), doing.tools.month(doing.now)
+    page = key_lines(doing.connection, wanted, doing.now, month, taken.limit, after_of(doing, taken))
+    return listed(doing, taken, page, lambda line: shown(line, doing.now))
 
 
 def _get(doing: Doing, taken: TheKey) -> KeyShown:

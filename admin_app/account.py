@@ -1,28 +1,30 @@
 """`/admin/account` and below: an admin's own sessions, password, second factor and API tokens (SPEC section 11).
 
-Knows HTTP; the rules are in core. Invariants: nothing here touches another admin; what weakens the account wants the password
-given within ten minutes; an API token and recovery codes are in the answer to the POST that made them, and in no other.
+Knows HTTP; what happens is in `signed_in_operations`, the rules are in core. Invariants: nothing here touches another admin;
+what weakens the account wants the password given within ten minutes; an API token and recovery codes are in the answer to the
+POST that made them, and in no other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import falcon
 
+from admin_app import signed_in_operations as does
 from admin_app.admission import TooMany, Wrong
 from admin_app.doorkeeper import HOME, Note
 from admin_app.enrolment import EnrolmentPage, TurnOff
-from admin_app.forms import read_form
 from admin_app.front import Front
+from admin_app.operation import Doing, Work
 from admin_app.password_queue import Busy
 from admin_app.sign_in import told
 from core import admin_sessions, admins, api_tokens
 from core.access import Refused
-from core.actor import Actor, Role
-from core.api_tokens import NewToken
+from core.actor import Role
 from core.passwords import check_new_password
 
 ACCOUNT = f"{HOME}/account"
@@ -31,7 +33,7 @@ _TOKEN_DAYS = (7, 30, 90, 365)
 
 def account_routes(front: Front, note: Note) -> dict[str, Any]:
     """Every route of an admin's own account."""
-    desk = AccountDesk(front, note)
+    desk = AccountDesk(front)
     return {
         ACCOUNT: AccountPage(desk),
         f"{ACCOUNT}/password": PasswordForm(desk),
@@ -46,37 +48,31 @@ def account_routes(front: Front, note: Note) -> dict[str, Any]:
 class AccountDesk:
     """What the forms of the page share."""
 
-    def __init__(self, front: Front, note: Note) -> None:
+    def __init__(self, front: Front) -> None:
+        self.front = front
         self.doorkeeper = front.doorkeeper
         self.credentials = front.doorkeeper.credentials
-        self.database = front.doorkeeper.credentials.database
-        self.note = note
-        self._front = front
 
-    def posted(self, req: falcon.Request, resp: falcon.Response, *, confirmed: bool) -> tuple[Actor, Mapping[str, str]]:
-        """Who sent a form of theirs, and its fields."""
+    def posted(self, req: falcon.Request, resp: falcon.Response, *, confirmed: bool) -> tuple[Work, Mapping[str, str]]:
+        """Who sent a form of theirs, ready to perform operations, and its fields."""
+        work = self.front.enter(req, resp)
         if confirmed:
-            actor = self.doorkeeper.require_confirmed(req, resp, Role.VIEWER, ACCOUNT)
-        else:
-            actor = self.doorkeeper.require(req, resp, Role.VIEWER)
-        fields = read_form(req)
-        self.doorkeeper.check_form(req, fields)
-        return actor, fields
+            self.doorkeeper.require_confirmed(req, resp, Role.VIEWER, ACCOUNT)
+        return work, self.front.form(req)
 
-    def show(self, req: falcon.Request, resp: falcon.Response, actor: Actor, problem: str = "", issued: str = "") -> None:
-        now = self.credentials.now()
-        admin, sessions, tokens = self.database.read(
-            lambda c: (
-                admins.find_admin(c, actor.admin_id),
-                admin_sessions.list_sessions(c, actor.admin_id, now),
-                api_tokens.list_tokens(c, actor.admin_id),
+    def show(self, req: falcon.Request, resp: falcon.Response, work: Work, problem: str = "", issued: str = "") -> None:
+        actor = work.actor
+        admin, sessions, tokens = work.read(
+            lambda doing: (
+                admins.find_admin(doing.connection, actor.admin_id),
+                admin_sessions.list_sessions(doing.connection, actor.admin_id, doing.now),
+                api_tokens.list_tokens(doing.connection, actor.admin_id),
             )
         )
         roles = [role for role in Role if actor.role.includes(role)]
         lists = {"sessions": sessions, "tokens": tokens, "roles": roles, "days": _TOKEN_DAYS}
         told_once = {"problem": problem, "issued": issued, "totp_demanded": self.credentials.requires_totp}
-        req.context.actor = actor
-        self._front.show(req, resp, "account/account.html", nav="account", admin=admin, **lists, **told_once)
+        self.front.show(req, resp, "account/account.html", nav="account", admin=admin, **lists, **told_once)
 
 
 class AccountPage:
@@ -84,7 +80,7 @@ class AccountPage:
         self._desk = desk
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        self._desk.show(req, resp, self._desk.doorkeeper.require(req, resp, Role.VIEWER))
+        self._desk.show(req, resp, self._desk.front.enter(req, resp))
 
 
 class PasswordForm:
@@ -95,25 +91,28 @@ class PasswordForm:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         desk = self._desk
-        actor, fields = desk.posted(req, resp, confirmed=True)
-        new = fields.get("new_password", "")
+        work, fields = desk.posted(req, resp, confirmed=True)
+        actor, new = work.actor, fields.get("new_password", "")
+
+        def change(doing: Doing) -> None:
+            admins.set_password(doing.connection, actor.admin_id, hashed, doing.now, actor.credential_id)
+            doing.note("password.change", actor.admin_id, {}, {})
+
         try:
             check_new_password(new, actor.username)
             attempt = desk.doorkeeper.attempt(req, actor.username, fields.get("password", ""), None)
-            admission, now = desk.doorkeeper.admission, desk.credentials.now()
+            admission = desk.doorkeeper.admission
             admission.admit(attempt, lambda _, admin: admin)
             hashed = admission.queue.hash(new)
-            desk.database.run(lambda c: admins.set_password(c, actor.admin_id, hashed, now, actor.credential_id))
+            work.change(change)
         except (TooMany, Busy, Wrong) as error:
             resp.status, problem = told(error, resp, "The password you have now is another one.")
-            desk.show(req, resp, actor, problem)
-            return
+            desk.show(req, resp, work, problem)
         except Refused as error:
             resp.status = falcon.HTTP_422
-            desk.show(req, resp, actor, _sentence(error))
-            return
-        desk.note("password.change", actor, {"target": actor.admin_id})
-        raise falcon.HTTPSeeOther(ACCOUNT)
+            desk.show(req, resp, work, _sentence(error))
+        else:
+            raise falcon.HTTPSeeOther(ACCOUNT)
 
 
 class SessionsForm:
@@ -123,18 +122,12 @@ class SessionsForm:
         self._desk = desk
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        desk = self._desk
-        actor, fields = desk.posted(req, resp, confirmed=False)
-        now, session_id = desk.credentials.now(), fields.get("session", "")
+        work, fields = self._desk.posted(req, resp, confirmed=False)
         if fields.get("others"):
-            ended = desk.database.run(lambda c: admin_sessions.end_all(c, actor.admin_id, now, actor.credential_id))
-            desk.note("session.end_others", actor, {"target": actor.admin_id, "ended": ended})
-            raise falcon.HTTPSeeOther(ACCOUNT)
-        try:
-            desk.database.run(lambda c: admin_sessions.end(c, actor.admin_id, session_id, now))
-        except Refused:
-            raise falcon.HTTPSeeOther(ACCOUNT) from None  # it has ended meanwhile, which was the wish
-        desk.note("session.end", actor, {"target": session_id})
+            self._desk.front.ask(work, does.END_OTHERS, {})
+        else:
+            with suppress(Refused):  # it has ended meanwhile, which was the wish
+                self._desk.front.ask(work, does.END_MINE, {"session_id": fields.get("session", "")})
         raise falcon.HTTPSeeOther(ACCOUNT)
 
 
@@ -146,22 +139,18 @@ class TokenForm:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         desk = self._desk
-        actor, fields = desk.posted(req, resp, confirmed=True)
-        now, role, days = desk.credentials.now(), fields.get("role", ""), fields.get("days", "")
+        work, fields = desk.posted(req, resp, confirmed=True)
+        role, days = fields.get("role", ""), fields.get("days", "")
         if role not in list(Role) or days not in map(str, _TOKEN_DAYS):
             raise falcon.HTTPBadRequest(title="Not done", description="This form was not made here.")
-        new = NewToken(fields.get("name", "").strip(), Role(role), now + timedelta(days=int(days)))
+        wanted = {"name": fields.get("name", ""), "role": role, "expires_at": (work.now + timedelta(days=int(days))).isoformat()}
         try:
-            secret = desk.credentials.server_secret
-            issued = desk.database.run(lambda c: api_tokens.issue_token(c, actor.admin_id, new, secret, now))
+            made = desk.front.ask(work, does.ISSUE, wanted)
         except Refused as error:
             resp.status = falcon.HTTP_422
-            desk.show(req, resp, actor, _sentence(error))
-            return
-        desk.note(
-            "api_token.create", actor, {"target": issued.id, "name": new.name, "role": new.role, "expires_at": new.expires_at}
-        )
-        desk.show(req, resp, actor, issued=issued.token)
+            desk.show(req, resp, work, _sentence(error))
+        else:
+            desk.show(req, resp, work, issued=made.token)
 
 
 class RevokeForm:
@@ -169,14 +158,9 @@ class RevokeForm:
         self._desk = desk
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        desk = self._desk
-        actor, fields = desk.posted(req, resp, confirmed=False)
-        token_id, now = fields.get("id", ""), desk.credentials.now()
-        try:
-            before = desk.database.run(lambda c: api_tokens.revoke_token(c, actor.admin_id, token_id, now))
-        except Refused:
-            raise falcon.HTTPSeeOther(ACCOUNT) from None
-        desk.note("api_token.revoke", actor, {"target": token_id, "name": before.name})
+        work, fields = self._desk.posted(req, resp, confirmed=False)
+        with suppress(Refused):  # it is revoked already
+            self._desk.front.ask(work, does.REVOKE_MINE, {"token_id": fields.get("id", "")})
         raise falcon.HTTPSeeOther(ACCOUNT)
 
 

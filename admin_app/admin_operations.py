@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from admin_app.fields import Cursor, Id, Limit, cursor_of, place_of
+from admin_app.cursors import after_of, listed
+from admin_app.fields import Cursor, Id, Limit
 from admin_app.operation import Doing, Listed, Nothing, Offer, Operation, Shape, Shown, Work, asks, changes
 from admin_app.password_queue import Busy
 from admin_app.secret_fields import SECRET
@@ -89,10 +90,7 @@ class NewPassword(Shape, frozen=True, kw_only=True):
 
 
 def _find(doing: Doing, taken: FindAdmins) -> Listed[AdminShown]:
-    behind = place_of(taken.cursor, tuple[str])[0] if taken.cursor else ""
-    found = admins.list_admins(doing.connection, taken.limit + 1, behind)
-    following = cursor_of(found[taken.limit - 1].username) if len(found) > taken.limit else None
-    return Listed(data=[shown(each) for each in found[: taken.limit]], next_cursor=following)
+    return listed(doing, taken, admins.admins_page(doing.connection, taken.limit, after_of(doing, taken)), shown)
 
 
 def _get(doing: Doing, taken: TheAdmin) -> AdminShown:

@@ -15,8 +15,8 @@ from admin_app import admin_operations as does
 from admin_app import signed_in_operations as of_them
 from admin_app.deeds import Deed, DeedPage, Said
 from admin_app.fields import from_texts
-from admin_app.front import Front, Texts, query_of, see_other
-from admin_app.operation import BadFields, Operation, Work, perform
+from admin_app.front import Front, Texts, problems_of, query_of, see_other
+from admin_app.operation import Operation, Work, perform
 from core.access import NotFound, Refused
 from core.actor import Role
 
@@ -53,11 +53,7 @@ class AdminsPage:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         work = self._front.enter(req, resp, Role.OWNER)
-        query = query_of(req, "cursor")
-        try:
-            listed = self._front.ask(work, does.LIST, query)
-        except BadFields:
-            query, listed = Texts(), perform(does.LIST, work, does.FindAdmins())
+        listed, query, _ = self._front.find(work, does.LIST, query_of(req, "cursor"))
         self._front.show(req, resp, "admins/list.html", nav="admins", listed=listed, query=query)
 
 
@@ -97,12 +93,8 @@ class AdminForm:
             made = self._front.ask(work, self._operation, {**fields, **params})
         except NotFound:
             raise
-        except BadFields as bad:
-            resp.status = falcon.HTTP_422
-            self._show(req, resp, work, params, fields, bad.problems)
         except Refused as refused:
-            resp.status = falcon.HTTP_409
-            self._show(req, resp, work, params, fields, {"": str(refused)})
+            self._show(req, resp, work, params, fields, problems_of(refused, resp))
         else:
             if made.password is None:
                 raise see_other(f"{HOME}/{made.id}", self._notice)

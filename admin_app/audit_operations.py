@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from admin_app.fields import Cursor, Limit, Moment, Text, cursor_of, place_of
+import msgspec
+
+from admin_app.cursors import after_of, listed
+from admin_app.fields import Cursor, Limit, Moment, Text, utc
 from admin_app.operation import Doing, Listed, Offer, Operation, Shape, Shown, asks
 from core.actor import Role
 from core.audit import Entry, Filter, entries
@@ -39,32 +42,12 @@ class FindEntries(Shape, frozen=True, kw_only=True):
 
 
 def _find(doing: Doing, taken: FindEntries) -> Listed[AuditEntry]:
-    older_than = place_of(taken.cursor, tuple[datetime, str]) if taken.cursor else None
-    wanted = Filter(taken.admin_id, taken.action, taken.target, _utc(taken.since), _utc(taken.until))
-    found = entries(doing.connection, wanted, taken.limit + 1, older_than)
-    shown, following = found[: taken.limit], ""
-    if len(found) > taken.limit:
-        following = cursor_of(shown[-1].at, shown[-1].id)
-    return Listed(data=[_shown(entry) for entry in shown], next_cursor=following or None)
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.astimezone(UTC)
+    wanted = Filter(taken.admin_id, taken.action, taken.target, utc(taken.since), utc(taken.until))
+    return listed(doing, taken, entries(doing.connection, wanted, taken.limit, after_of(doing, taken)), _shown)
 
 
 def _shown(entry: Entry) -> AuditEntry:
-    return AuditEntry(
-        id=entry.id,
-        at=entry.at,
-        admin_id=entry.admin_id,
-        username=entry.username,
-        via=entry.via,
-        address=entry.address,
-        action=entry.action,
-        target=entry.target,
-        before=dict(entry.before),
-        after=dict(entry.after),
-    )
+    return msgspec.convert(entry, AuditEntry, from_attributes=True)
 
 
 LIST = Operation("listAuditEntries", "Read the audit log", Role.VIEWER, FindEntries, Listed[AuditEntry], asks(_find))

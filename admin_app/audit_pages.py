@@ -7,9 +7,7 @@ from typing import Any
 import falcon
 
 from admin_app import audit_operations as does
-from admin_app.fields import from_texts
-from admin_app.front import Front, Texts, query_of
-from admin_app.operation import BadFields, perform
+from admin_app.front import Front, query_of
 from core.pages import words
 
 HOME = "/admin/audit"
@@ -30,16 +28,6 @@ class AuditPage:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         work = self._front.enter(req, resp)
-        query, problems = query_of(req, *_FILTERS), dict[str, str]()
-        try:
-            asked = from_texts(does.FindEntries, query)
-        except BadFields as bad:
-            asked, problems = does.FindEntries(), bad.problems
-        listed = perform(does.LIST, work, asked)
-        values = {
-            "listed": listed,
-            "query": query if not problems else Texts(),
-            "problems": problems,
-            "nouns": [(noun, words(noun)) for noun in _NOUNS],
-        }
+        listed, query, problems = self._front.find(work, does.LIST, query_of(req, *_FILTERS))
+        values = {"listed": listed, "query": query, "problems": problems, "nouns": [(noun, words(noun)) for noun in _NOUNS]}
         self._front.show(req, resp, "audit/list.html", nav="audit", **values)

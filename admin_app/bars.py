@@ -1,6 +1,6 @@
 """Stacked bars over time, as SVG that stretches to whatever room a page has; what is written beside them is the page's text.
 
-Pure, without a library: pygal takes 20 to 100 times as long for stacked bars, in which no stream of this worker moves
+Pure, without a library: one takes 20 to 100 times as long for stacked bars, in which no stream of this worker moves
 (docs/performance.md). Knows no noun. Invariants: a drawing has no style, no script and no address of its own; one path for a
 line of the legend, so that its size grows with the buckets alone; colours are the style sheet's (`tone-0` and so on).
 """

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
-from admin_app.fields import Cursor, Id, Limit, Moment, Text, cursor_of, offset_of
+from admin_app.cursors import after_of, listed
+from admin_app.fields import Cursor, Id, Limit, Moment, Text
 from admin_app.operation import BadFields, Doing, Listed, Nothing, Offer, Operation, Shape, Shown, Work, asks, changes
 from admin_app.secret_fields import SECRET
 from core import bedrock_keys
@@ -89,11 +90,9 @@ class AttachedKey(Shape, frozen=True, kw_only=True):
 
 
 def _find(doing: Doing, taken: FindBedrockKeys) -> Listed[BedrockKeyShown]:
-    offset = offset_of(taken.cursor)
     wanted = BedrockFilter(taken.user_id, taken.access_key_id, "", taken.health)
-    page = bedrock_lines(doing.connection, wanted, taken.limit, offset)
-    following = cursor_of(offset + taken.limit) if page.has_more else None
-    return Listed(data=[shown(line, doing.now) for line in page.lines], next_cursor=following)
+    page = bedrock_lines(doing.connection, wanted, taken.limit, after_of(doing, taken))
+    return listed(doing, taken, page, lambda line: shown(line, doing.now))
 
 
 def _get(doing: Doing, taken: TheBedrockKey) -> BedrockKeyShown:

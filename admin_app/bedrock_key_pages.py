@@ -16,8 +16,7 @@ from admin_app import access_key_operations, user_operations
 from admin_app import bedrock_key_operations as does
 from admin_app.deeds import Deed, DeedPage, Said
 from admin_app.fields import from_texts
-from admin_app.front import Front, Texts, query_of, see_other
-from admin_app.key_pages import problems_of
+from admin_app.front import Front, Texts, problems_of, query_of, see_other
 from admin_app.operation import Work, perform
 from core.access import Refused
 from core.types import KeyHealth, Residency

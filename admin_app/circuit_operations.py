@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta
 
+from admin_app.cursors import after_of, listed
+from admin_app.fields import Cursor, Limit
 from admin_app.operation import Doing, Listed, Nothing, Offer, Operation, Shape, Shown, asks, changes
 from core.access import NotFound
 from core.actor import Role
-from core.circuit_rows import CircuitRow, close_circuit
-from core.circuit_rows import open_circuits as open_rows
-from core.reports import CircuitLine, open_circuits
+from core.circuit_rows import OPEN, close_circuit
+from core.reports import CircuitLine, open_circuit, open_circuits
 
 CircuitId = Annotated[str, Meta(min_length=1, max_length=400, description="the id of a circuit")]
 _SEPARATOR = "/"
@@ -39,41 +41,39 @@ class CircuitShown(Shown, frozen=True, kw_only=True):
 
 
 class OpenCircuits(Shape, frozen=True, kw_only=True):
-    """The hundred longest open."""
+    """The longest open first."""
+
+    limit: Limit = 100
+    cursor: Cursor = ""
 
 
 class TheCircuit(Shape, frozen=True, kw_only=True):
     circuit_id: CircuitId
 
 
-def _list(doing: Doing, _: OpenCircuits) -> Listed[CircuitShown]:
-    return Listed(data=[shown(line) for line in open_circuits(doing.connection, doing.now).lines])
+def _list(doing: Doing, taken: OpenCircuits) -> Listed[CircuitShown]:
+    return listed(doing, taken, open_circuits(doing.connection, doing.now, taken.limit, after_of(doing, taken)), shown)
+
+
+def _get(doing: Doing, taken: TheCircuit) -> CircuitShown:
+    return shown(_open(doing, taken.circuit_id))
 
 
 def _close(doing: Doing, taken: TheCircuit) -> Nothing:
-    name = _name(taken.circuit_id)
-    row = next((row for row in open_rows(doing.connection, doing.now) if _named(row) == name), None)
-    if row is None:
-        raise NotFound("this circuit is not open (any more)")
-    close_circuit(doing.connection, row.provider, row.holder, row.family, doing.now)
-    known = {"provider": row.provider, "family": row.family, "fault": row.fault, "until": row.until}
-    doing.note("circuit.close", row.holder, {**known, "state": row.state}, {})
+    line = _open(doing, taken.circuit_id)
+    close_circuit(doing.connection, line.provider, line.holder, line.family, doing.now)
+    known = {"provider": line.provider, "family": line.family, "fault": line.fault, "until": line.until}
+    doing.note("circuit.close", line.holder, {**known, "state": OPEN}, {})
     return Nothing()
 
 
+def _open(doing: Doing, identity: str) -> CircuitLine:
+    """Raises NotFound."""
+    return open_circuit(doing.connection, *_name(identity), doing.now)
+
+
 def shown(line: CircuitLine) -> CircuitShown:
-    return CircuitShown(
-        id=circuit_id(line.provider, line.holder, line.family),
-        provider=line.provider,
-        holder=line.holder,
-        prefix=line.prefix,
-        user_name=line.user_name,
-        family=line.family,
-        fault=line.fault,
-        opened_at=line.opened_at,
-        until=line.until,
-        probe_at=line.probe_at,
-    )
+    return CircuitShown(id=circuit_id(line.provider, line.holder, line.family), **asdict(line))
 
 
 def circuit_id(provider: str, holder: str, family: str) -> str:
@@ -81,18 +81,17 @@ def circuit_id(provider: str, holder: str, family: str) -> str:
     return base64.urlsafe_b64encode(_SEPARATOR.join((provider, holder, family)).encode()).decode().rstrip("=")
 
 
-def _name(identity: str) -> tuple[str, ...]:
+def _name(identity: str) -> tuple[str, str, str]:
     try:
-        text = base64.urlsafe_b64decode(identity + "=" * (-len(identity) % 4)).decode()
+        provider, holder, family = base64.urlsafe_b64decode(identity + "=" * (-len(identity) % 4)).decode().split(_SEPARATOR, 2)
     except (binascii.Error, ValueError):
         raise NotFound("there is no such circuit") from None
-    return tuple(text.split(_SEPARATOR, 2))
+    if "\0" in provider + holder + family:  # databases keep none
+        raise NotFound("there is no such circuit")
+    return provider, holder, family
 
 
-def _named(row: CircuitRow) -> tuple[str, ...]:
-    return row.provider, row.holder, row.family
-
-
+GET = Operation("getCircuit", "One open circuit", Role.VIEWER, TheCircuit, CircuitShown, asks(_get))  # for pages
 LIST = Operation("listCircuits", "Open circuits", Role.VIEWER, OpenCircuits, Listed[CircuitShown], asks(_list))
 CLOSE = Operation("closeCircuit", "Close a circuit", Role.EDITOR, TheCircuit, Nothing, changes(_close))
 

@@ -8,9 +8,9 @@ import falcon
 
 from admin_app import circuit_operations as does
 from admin_app.deeds import Deed, DeedPage, Said
-from admin_app.front import Front
+from admin_app.fields import from_texts
+from admin_app.front import Front, query_of
 from admin_app.operation import Work, perform
-from core.access import NotFound
 
 HOME = "/admin/circuits"
 
@@ -29,16 +29,13 @@ class CircuitsPage:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         work = self._front.enter(req, resp)
-        listed = perform(does.LIST, work, does.OpenCircuits())
-        this = work.tools.this_worker()
-        self._front.show(req, resp, "circuits/list.html", nav="circuits", circuits=listed.data, plan=this.load.plan)
+        listed, query, _ = self._front.find(work, does.LIST, query_of(req, "cursor"))
+        values = {"listed": listed, "circuits": listed.data, "query": query, "plan": work.tools.this_worker().load.plan}
+        self._front.show(req, resp, "circuits/list.html", nav="circuits", **values)
 
 
 def _before_closing(work: Work, params: dict[str, str]) -> Said:
-    listed = perform(does.LIST, work, does.OpenCircuits()).data
-    circuit = next((each for each in listed if each.id == params["circuit_id"]), None)
-    if circuit is None:
-        raise NotFound("this circuit is not open (any more)")
+    circuit: does.CircuitShown = perform(does.GET, work, from_texts(does.TheCircuit, params))
     whose = f"of {circuit.user_name} ({circuit.prefix or circuit.holder})" if circuit.user_name else circuit.holder
     lines = (
         f"The {circuit.provider} upstream {whose} is asked again with the next request, in every worker within two seconds.",

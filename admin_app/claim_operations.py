@@ -10,7 +10,8 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from admin_app.access_key_operations import NewKey, noted, options_of
-from admin_app.fields import Cursor, Id, Limit, Text, cursor_of, offset_of, usd
+from admin_app.cursors import after_of, listed
+from admin_app.fields import Cursor, Id, Limit, Text, usd
 from admin_app.gate import CLAIMS
 from admin_app.operation import Doing, Listed, Nothing, Offer, Operation, Shape, Shown, asks, changes
 from admin_app.secret_fields import SECRET
@@ -62,10 +63,8 @@ class TheLink(Shape, frozen=True, kw_only=True):
 
 
 def _find(doing: Doing, taken: FindLinks) -> Listed[LinkShown]:
-    offset = offset_of(taken.cursor)
-    found = claims.open_claims(doing.connection, doing.now, taken.limit + 1, offset, taken.user_id)
-    following = cursor_of(offset + taken.limit) if len(found) > taken.limit else None
-    return Listed(data=[shown(each) for each in found[: taken.limit]], next_cursor=following)
+    page = claims.open_claims(doing.connection, doing.now, taken.limit, taken.user_id, after_of(doing, taken))
+    return listed(doing, taken, page, shown)
 
 
 def _get(doing: Doing, taken: TheLink) -> LinkShown:

@@ -12,17 +12,17 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from admin_app.fields import Cursor, Text, cursor_of, place_of, usd
+from admin_app.cursors import after_of, next_cursor
+from admin_app.fields import Cursor, Limit, Text, usd
 from admin_app.operation import BadFields, Doing, Offer, Operation, Shape, Shown, asks
 from core.access import NotFound
 from core.access_keys import find_key
 from core.actor import Role
-from core.session_report import SESSIONS_A_PAGE, AgentLine, SessionLine, Span, Whose, last_user_of, latest_sessions, session_tree
+from core.session_report import SESSIONS_A_PAGE, AgentLine, SessionLine, Span, Whose, last_user_of, session_tree, sessions_behind
 from core.types import ProviderName
 from core.users import find_user
 
 SessionId = Annotated[str, Meta(min_length=1, max_length=80, description="a session's id as Claude Code sends it")]
-_MOST_PAGES = 10_000 // SESSIONS_A_PAGE
 
 
 class FiguresShown(Shown, frozen=True, kw_only=True):
@@ -94,6 +94,7 @@ class FindSessions(Shape, frozen=True, kw_only=True):
 
     user_id: Text = ""
     access_key_id: Text = ""
+    limit: Limit = SESSIONS_A_PAGE
     cursor: Cursor = ""
 
 
@@ -110,10 +111,9 @@ def _find(doing: Doing, taken: FindSessions) -> ClaudeSessionsShown:
         whose, told = _whose(doing, taken.user_id, taken.access_key_id)
     except NotFound as missing:  # the address is right, what its query asks for is not
         raise BadFields({"user_id" if taken.user_id else "access_key_id": str(missing)}) from None
-    page = place_of(taken.cursor, tuple[Annotated[int, Meta(ge=1, le=_MOST_PAGES)]])[0] if taken.cursor else 1
-    found = latest_sessions(doing.connection, whose, page)
-    following = cursor_of(page + 1) if page * SESSIONS_A_PAGE < found.total and page < _MOST_PAGES else None
-    return ClaudeSessionsShown(data=[_line(each) for each in found.lines], next_cursor=following, total=found.total, whose=told)
+    page, total = sessions_behind(doing.connection, whose, taken.limit, after_of(doing, taken))
+    following = next_cursor(doing, taken, page.last)
+    return ClaudeSessionsShown(data=[_line(each) for each in page.lines], next_cursor=following, total=total, whose=told)
 
 
 def _get(doing: Doing, taken: TheSession) -> ClaudeTreeShown:

@@ -7,7 +7,6 @@ Written as it is read, some hundred rows a transaction, so that its size is nobo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -66,15 +65,13 @@ def _users(work: Work, asked: FindUsers) -> Iterator[Listing]:
 
 
 def _keys(work: Work, asked: FindKeys) -> Iterator[Listing]:
-    """The newest first, whatever the list is sorted by: so they can be read one behind the other while keys are issued."""
-    wanted, month = KeyFilter(asked.search, asked.user_id, asked.status), work.tools.month(work.now)
+    """The newest first, whatever the list is sorted by: the one order in which nothing moves while it is read."""
+    wanted, month, after = KeyFilter(asked.search, asked.user_id, asked.status), work.tools.month(work.now), None
     while True:
-        these = wanted
-        page = work.read(lambda doing, these=these: key_lines(doing.connection, these, work.now, month, _A_BATCH))  # type: ignore[misc]
+        page = work.read(lambda doing, at=after: key_lines(doing.connection, wanted, work.now, month, _A_BATCH, at))  # type: ignore[misc]
         yield from (of_access_keys([line.key for line in some], work.now) for some in _pieces(page.lines))
-        if not page.has_more:
+        if (after := page.last) is None:
             return
-        wanted = replace(wanted, before_id=page.lines[-1].key.id)
 
 
 def _pieces(lines: Sequence[T]) -> Iterator[Sequence[T]]:

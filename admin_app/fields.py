@@ -1,4 +1,4 @@
-"""Declared fields: what was sent into a `Shape`, or a sentence for each field that is wrong; money and cursors as they travel.
+"""Declared fields: what was sent into a `Shape`, or a sentence for each field that is wrong; money as it travels.
 
 Pure. Knows no HTTP: a form arrives as texts by name, JSON as a parsed object. Invariant: a value that gets through has the
 declared type and limits; every problem found is told, not only the first.
@@ -6,8 +6,6 @@ declared type and limits; every problem found is told, not only the first.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -30,7 +28,7 @@ Id = Annotated[str, Meta(min_length=1, max_length=80, description="an id, such a
 Usd = Annotated[Decimal, Meta(description='US dollars a month as a decimal, such as "250" or "12.50"')]
 Moment = Annotated[datetime, Meta(tz=True, description="a time with its zone, such as 2026-12-31T00:00:00Z")]
 Limit = Annotated[int, Meta(ge=1, le=MOST_A_PAGE, description=f"1 to {MOST_A_PAGE}")]
-Cursor = Annotated[str, Meta(max_length=400, description="the next_cursor of the page before")]
+Cursor = Annotated[str, Meta(max_length=4000, description="the next_cursor of the page before")]
 
 
 def from_json(takes: type[S], sent: Mapping[str, Any]) -> S:
@@ -65,26 +63,8 @@ def micros(dollars: Decimal | None, field: str) -> int | None:
     return int(dollars * 1_000_000)
 
 
-def cursor_of(*place: Any) -> str:
-    """Where the next page begins. Opaque to who gets it."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
-
-
-def place_of(cursor: str, types: Any) -> Any:
-    """What `cursor_of` was given, as a tuple of `types` (`tuple[datetime, str]`). Raises BadFields."""
-    try:
-        place = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=types)
-    except (binascii.Error, ValueError, msgspec.MsgspecError):
-        raise BadFields({"cursor": "is not a next_cursor of ours"}) from None
-    if any(not _can_be_kept(part) or _is_beyond(part) for part in place):
-        raise BadFields({"cursor": "is not a next_cursor of ours"})
-    return place
-
-
-def offset_of(cursor: str) -> int:
-    """For lists that are counted through. Raises BadFields."""
-    offset: int = place_of(cursor, tuple[Annotated[int, Meta(ge=0, le=10**9)]])[0] if cursor else 0
-    return offset
+def utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(UTC)
 
 
 def limits_of(field_type: Any) -> str:

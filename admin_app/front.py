@@ -18,7 +18,8 @@ from admin_app.doorkeeper import Doorkeeper
 from admin_app.fields import from_texts
 from admin_app.forms import read_form
 from admin_app.notices import NOTICES
-from admin_app.operation import Operation, Tools, Work, perform
+from admin_app.operation import BadFields, Operation, Tools, Work, perform
+from core.access import Refused
 from core.actor import Actor, Role
 from core.db import Database, DatabaseAway
 from core.pages import Pages
@@ -100,6 +101,14 @@ class Front:
         """Perform it with the texts of a form, a query or a path. Raises Refused (BadFields among others), DatabaseAway."""
         return perform(operation, work, from_texts(operation.takes, fields))
 
+    def find(self, work: Work, operation: Operation, query: Texts) -> tuple[Any, Texts, dict[str, str]]:
+        """A list, what of the query it answers, and what is wrong with the query: then it is the whole list, which is better
+        than an error for a link from elsewhere, or from yesterday."""
+        try:
+            return self.ask(work, operation, query), query, {}
+        except BadFields as bad:
+            return self.ask(work, operation, {}), Texts(), bad.problems
+
     def show(self, req: falcon.Request, resp: falcon.Response, template: str, **values: Any) -> None:
         """The page; for HTMX, where the template has a block named as the target, that block alone."""
         actor: Actor = req.context.actor
@@ -118,6 +127,12 @@ class Front:
         resp.content_type = falcon.MEDIA_HTML
         resp.set_header("vary", "hx-request")
         resp.text = self.pages.render(template, block=target, **known, **values)
+
+
+def problems_of(refused: Refused, resp: falcon.Response) -> dict[str, str]:
+    """For a form: what is wrong with which field, or with the whole. Sets the answer's status."""
+    resp.status = falcon.HTTP_422 if isinstance(refused, BadFields) else falcon.HTTP_409
+    return refused.problems if isinstance(refused, BadFields) else {"": str(refused)}
 
 
 def see_other(path: str, notice: str = "") -> falcon.HTTPSeeOther:

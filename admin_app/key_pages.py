@@ -14,14 +14,14 @@ import falcon
 import msgspec
 
 from admin_app import access_key_operations as does
-from admin_app import user_operations, whole_operations
+from admin_app import circuit_operations, user_operations, whole_operations
 from admin_app.deeds import Deed, DeedPage, Said
-from admin_app.fields import from_texts, offset_of
-from admin_app.front import Front, Texts, query_of, see_other
-from admin_app.operation import BadFields, Work, perform
+from admin_app.fields import from_texts
+from admin_app.front import Front, Texts, problems_of, query_of, see_other
+from admin_app.operation import Work, perform
 from core.access import Refused
 from core.key_list import KeySort, KeyStatus
-from core.types import Strategy
+from core.types import ProviderName, Strategy
 
 HOME = "/admin/keys"
 FILTERS = ("search", "user_id", "status", "sort", "cursor")
@@ -51,14 +51,8 @@ class KeysPage:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         work = self._front.enter(req, resp)
-        query = query_of(req, *FILTERS)
-        try:
-            asked = from_texts(does.FindKeys, query)
-            begins = offset_of(asked.cursor)
-        except BadFields:  # a link from elsewhere; the whole list is better than an error
-            query, asked, begins = Texts(), does.FindKeys(), 0
-        listed = perform(does.LIST, work, asked)
-        self._front.show(req, resp, "keys/list.html", nav="keys", listed=listed, query=query, begins=begins, **_WORDS)
+        listed, query, _ = self._front.find(work, does.LIST, query_of(req, *FILTERS))
+        self._front.show(req, resp, "keys/list.html", nav="keys", listed=listed, query=query, **_WORDS)
 
 
 class KeyPage:
@@ -161,9 +155,9 @@ class CircuitsOfKey:
         self._front = front
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, key_id: str) -> None:
-        work = self._front.enter(req, resp, whole_operations.CLOSE.role)
-        fields = self._front.form(req)
-        self._front.ask(work, whole_operations.CLOSE, {**fields, "key_id": key_id})
+        work = self._front.enter(req, resp, circuit_operations.CLOSE.role)
+        named = circuit_operations.circuit_id(ProviderName.PLAN, key_id, self._front.form(req).get("family", ""))
+        self._front.ask(work, circuit_operations.CLOSE, {"circuit_id": named})
         raise see_other(f"{HOME}/{key_id}", "circuit-closed")
 
 
@@ -173,12 +167,6 @@ def show_issued(front: Front, req: Any, resp: Any, issued: does.IssuedShown, *, 
     root = issued.base_url.rpartition("/ak/")[0]
     values = {"issued": issued, "settings": settings, "root": root, "is_rotated": is_rotated}
     front.show(req, resp, "keys/issued.html", nav="keys", **values)
-
-
-def problems_of(refused: Refused, resp: falcon.Response) -> dict[str, str]:
-    """For a form: what is wrong with which field, or with the whole. Sets the answer's status."""
-    resp.status = falcon.HTTP_422 if isinstance(refused, BadFields) else falcon.HTTP_409
-    return refused.problems if isinstance(refused, BadFields) else {"": str(refused)}
 
 
 def _before_revoking(work: Work, params: dict[str, str]) -> Said:

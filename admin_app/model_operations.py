@@ -10,16 +10,16 @@ import msgspec
 from msgspec import Meta
 
 from admin_app.cli_repairs import export_of
-from admin_app.fields import Id
+from admin_app.cursors import after_of, listed
+from admin_app.fields import Cursor, Id, Limit
 from admin_app.operation import Doing, Listed, Nothing, Offer, Operation, Shape, Shown, asks, changes
 from core.access import Invalid, NotFound
 from core.actor import Role
 from core.model_ids import ON_DEMAND, PREFIXES, NewModel
 from core.model_rows import ModelRow, add_model, list_models, remove_model
-from core.repairs import REFUSED, SUSPECT, UNTESTED, RepairRow, clear_repairs, list_repairs
+from core.repairs import REFUSED, SUSPECT, UNTESTED, RepairRow, clear_repairs, list_repairs, repairs_page
 
 _SHOWN = frozenset((REFUSED, SUSPECT, UNTESTED))
-_MOST_SHOWN = 500
 
 ModelName = Annotated[str, Meta(min_length=1, max_length=120, description="a name as clients send it, such as claude-opus-5-5")]
 BedrockName = Annotated[str, Meta(min_length=1, max_length=400, description="anthropic.claude-... or an ARN of Bedrock")]
@@ -74,6 +74,13 @@ class Cleared(Shown, frozen=True, kw_only=True):
     cleared: int
 
 
+class FindRepairs(Shape, frozen=True, kw_only=True):
+    """By Bedrock key, region, model and name."""
+
+    limit: Limit = 100
+    cursor: Cursor = ""
+
+
 class Everything(Shape, frozen=True, kw_only=True):
     """All of it: there is a bounded number."""
 
@@ -124,9 +131,13 @@ def _remove(doing: Doing, taken: TheModel) -> Nothing:
     return Nothing()
 
 
-def _repairs(doing: Doing, _: Everything) -> Listed[RepairShown]:
-    rows = [row for row in list_repairs(doing.connection, doing.now) if row.standing in _SHOWN]
-    return Listed(data=[_repair(row) for row in rows[:_MOST_SHOWN]])
+def _repairs(doing: Doing, taken: FindRepairs) -> Listed[RepairShown]:
+    page = repairs_page(doing.connection, _SHOWN, doing.now, taken.limit, after_of(doing, taken))
+    return listed(doing, taken, page, _repair)
+
+
+def _one_repair(doing: Doing, taken: TheRepair) -> RepairShown:
+    return _repair(_found(doing, taken))
 
 
 def _export(doing: Doing, _: Everything) -> ExportedRepairs:
@@ -135,9 +146,7 @@ def _export(doing: Doing, _: Everything) -> ExportedRepairs:
 
 
 def _clear(doing: Doing, taken: TheRepair) -> Cleared:
-    row = next((each for each in list_repairs(doing.connection, doing.now) if each.id == taken.repair_id), None)
-    if row is None:
-        raise NotFound(f"there is no learned repair {taken.repair_id}")
+    row = _found(doing, taken)
     cleared = clear_repairs(doing.connection, row.id)
     doing.note("repair.clear", row.id, _noted(row), {})
     return Cleared(cleared=cleared)
@@ -149,6 +158,14 @@ def _clear_all(doing: Doing, _: Everything) -> Cleared:
         raise Invalid("there is nothing to forget")
     doing.note("repair.clear_all", "repairs", {"cleared": cleared}, {})
     return Cleared(cleared=cleared)
+
+
+def _found(doing: Doing, taken: TheRepair) -> RepairRow:
+    """Raises NotFound."""
+    row = next((each for each in list_repairs(doing.connection, doing.now) if each.id == taken.repair_id), None)
+    if row is None:
+        raise NotFound(f"there is no learned repair {taken.repair_id}")
+    return row
 
 
 def _shown(row: ModelRow) -> ModelShown:
@@ -167,8 +184,9 @@ LIST = Operation("listModels", "Models that admins added", Role.VIEWER, Everythi
 ADD = Operation("addModel", "Add a model, or say how one is reached", Role.EDITOR, AddedModel, ModelShown, changes(_add))
 REMOVE = Operation("removeModel", "Remove an added model", Role.EDITOR, TheModel, Nothing, changes(_remove))
 REPAIRS = Operation(
-    "listRepairs", "What Bedrock was found to refuse", Role.VIEWER, Everything, Listed[RepairShown], asks(_repairs)
+    "listRepairs", "What Bedrock was found to refuse", Role.VIEWER, FindRepairs, Listed[RepairShown], asks(_repairs)
 )
+REPAIR = Operation("getRepair", "One of them", Role.VIEWER, TheRepair, RepairShown, asks(_one_repair))  # for pages
 EXPORT = Operation("exportRepairs", "The same for the capability file", Role.VIEWER, Everything, ExportedRepairs, asks(_export))
 CLEAR = Operation("clearRepair", "Forget one of them", Role.EDITOR, TheRepair, Cleared, changes(_clear))
 CLEAR_ALL = Operation("clearRepairs", "Forget all of them", Role.EDITOR, Everything, Cleared, changes(_clear_all))

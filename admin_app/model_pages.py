@@ -9,8 +9,9 @@ import msgspec
 
 from admin_app import model_operations as does
 from admin_app.deeds import Deed, DeedPage, Said
-from admin_app.front import Front, Texts, query_of, see_other
-from admin_app.operation import BadFields, Work, perform
+from admin_app.fields import from_texts
+from admin_app.front import Front, Texts, problems_of, query_of, see_other
+from admin_app.operation import Work, perform
 from core.access import NotFound, Refused
 
 HOME = "/admin/models"
@@ -37,8 +38,10 @@ class ModelsPage:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         work = self._front.enter(req, resp)
-        models, repairs = perform(does.LIST, work, does.Everything()), perform(does.REPAIRS, work, does.Everything())
-        self._front.show(req, resp, "models/list.html", nav="models", models=models, repairs=repairs.data)
+        models = perform(does.LIST, work, does.Everything())
+        learned, query, _ = self._front.find(work, does.REPAIRS, query_of(req, "cursor"))
+        values = {"models": models, "learned": learned, "repairs": learned.data, "query": query}
+        self._front.show(req, resp, "models/list.html", nav="models", **values)
 
 
 class ModelForm:
@@ -56,12 +59,8 @@ class ModelForm:
         fields = Texts(self._front.form(req))
         try:
             self._front.ask(work, does.ADD, fields)
-        except BadFields as bad:
-            resp.status = falcon.HTTP_422
-            self._show(req, resp, work, fields, bad.problems)
         except Refused as refused:
-            resp.status = falcon.HTTP_409
-            self._show(req, resp, work, fields, {"": str(refused)})
+            self._show(req, resp, work, fields, problems_of(refused, resp))
         else:
             raise see_other(HOME, "model-added")
 
@@ -94,10 +93,7 @@ def _before_removing(work: Work, params: dict[str, str]) -> Said:
 
 
 def _before_clearing(work: Work, params: dict[str, str]) -> Said:
-    repairs = perform(does.REPAIRS, work, does.Everything()).data
-    row = next((each for each in repairs if each.id == params["repair_id"]), None)
-    if row is None:
-        raise NotFound(f"there is no learned repair {params['repair_id']}")
+    row: does.RepairShown = perform(does.REPAIR, work, from_texts(does.TheRepair, params))
     lines = (
         f"The {row.kind} {row.name} is sent to {row.model} in {row.region} again.",
         "If Bedrock still refuses it, one request is sent twice, and it is learned again.",
@@ -105,7 +101,6 @@ def _before_clearing(work: Work, params: dict[str, str]) -> Said:
     return Said("Forget what was learned?", lines, "Forget", HOME, is_destructive=False)
 
 
-def _before_clearing_all(work: Work, _: dict[str, str]) -> Said:
-    count = len(perform(does.REPAIRS, work, does.Everything()).data)
-    lines = (f"{count} names are sent to Bedrock again. What it still refuses is learned again, at one retry each.",)
+def _before_clearing_all(_: Work, __: dict[str, str]) -> Said:
+    lines = ("All these names are sent to Bedrock again. What it still refuses is learned again, at one retry each.",)
     return Said("Forget all that was learned?", lines, "Forget all", HOME)

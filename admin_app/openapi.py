@@ -93,8 +93,11 @@ def _kinds(offer: Offer) -> Iterator[Kind]:
         yield from (*_OF_BODIES, Kind.UNDER_WAY, Kind.OUTCOME_UNKNOWN, Kind.KEY_REUSED)
     if is_change:
         yield from _OF_CHANGES
-    elif _IN_PATH.search(offer.path):
+        return
+    if _IN_PATH.search(offer.path):
         yield Kind.NOT_FOUND
+    if "cursor" in offer.operation.takes.__struct_fields__:
+        yield Kind.BAD_CURSOR
 
 
 def _operation(offer: Offer, schemas: Schemas, refusals: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import falcon
 
 from admin_app import price_operations as does
 from admin_app.deeds import Deed, DeedPage, Said
-from admin_app.front import Front, Texts, query_of, see_other
-from admin_app.operation import BadFields, Work, perform
+from admin_app.front import Front, Texts, problems_of, query_of, see_other
+from admin_app.operation import Work, perform
 from core.access import NotFound, Refused
 
 HOME = "/admin/prices"
@@ -48,12 +48,8 @@ class PriceForm:
         fields = Texts(self._front.form(req))
         try:
             self._front.ask(work, does.SET, fields)
-        except BadFields as bad:
-            resp.status = falcon.HTTP_422
-            self._show(req, resp, fields, bad.problems)
         except Refused as refused:
-            resp.status = falcon.HTTP_409
-            self._show(req, resp, fields, {"": str(refused)})
+            self._show(req, resp, fields, problems_of(refused, resp))
         else:
             raise see_other(HOME, "price-set")
 

@@ -13,6 +13,7 @@ import falcon
 import msgspec
 
 from admin_app.admission import TooMany, Wrong
+from admin_app.cursors import BadCursor
 from admin_app.operation import BadFields, NotAllowed, NotConfirmed
 from admin_app.password_queue import Busy
 from core.access import Invalid, NotFound, Refused
@@ -27,6 +28,9 @@ class Kind(Enum):
     """name, status, title, what it means and what to do."""
 
     UNREADABLE = ("unreadable", 400, "Not readable", "The query, a header or the JSON cannot be read, or names a field twice.")
+    BAD_CURSOR = (
+        "bad-cursor", 400, "Not of this list", "A cursor is good for the list, filters and order it came with. Begin anew.",
+    )  # fmt: skip
     NO_TOKEN = ("no-token", 401, "No valid token", "Send Authorization: Bearer with a token that has not ended.")
     WRONG_LOGIN = ("wrong-login", 401, "Wrong login", "User name, password or code is wrong; which of them is not told.")
     NOT_ALLOWED = ("not-allowed", 403, "Not with this role", "The role of the admin, or of the token, does not reach so far.")
@@ -101,6 +105,7 @@ _REFUSALS: tuple[tuple[type[Refused], Kind], ...] = (
     (NotFound, Kind.NOT_FOUND),
     (NotAllowed, Kind.NOT_ALLOWED),
     (NotConfirmed, Kind.NOT_CONFIRMED),
+    (BadCursor, Kind.BAD_CURSOR),
     (BadFields, Kind.BAD_FIELDS),
     (Invalid, Kind.BAD_FIELDS),
     (OtherRequest, Kind.KEY_REUSED),

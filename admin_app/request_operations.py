@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
 from msgspec import Meta
 
-from admin_app.fields import Cursor, Id, Limit, Moment, Text, cursor_of, place_of, usd
+from admin_app.cursors import after_of, listed
+from admin_app.fields import Cursor, Id, Limit, Moment, Text, usd, utc
 from admin_app.operation import Doing, Listed, Offer, Operation, Shape, Shown, asks
 from core.actor import Role
 from core.request_search import FoundRequest, RequestFilter, find_request, find_requests
-from core.threads import paced
 
 Status = Annotated[str, Meta(pattern=r"^([1-5]xx|[1-5][0-9]{2})?$", description="a status such as 429, or a class such as 5xx")]
 Provider = Annotated[str, Meta(pattern="^(plan|bedrock|none)?$", description="plan, bedrock, or none where nothing answered")]
@@ -78,7 +78,6 @@ class TheRequest(Shape, frozen=True, kw_only=True):
 
 
 def _find(doing: Doing, taken: FindRequests) -> Listed[RequestShown]:
-    older_than = place_of(taken.cursor, tuple[datetime, str]) if taken.cursor else None
     wanted = RequestFilter(
         user_id=taken.user_id,
         access_key_id=taken.access_key_id,
@@ -86,22 +85,15 @@ def _find(doing: Doing, taken: FindRequests) -> Listed[RequestShown]:
         fault=taken.fault,
         status=taken.status,
         session_id=taken.session_id,
-        since=_utc(taken.since),
-        until=_utc(taken.until),
+        since=utc(taken.since),
+        until=utc(taken.until),
         counts=taken.counts,
     )
-    found = find_requests(doing.connection, wanted, taken.limit + 1, older_than)
-    shown = [_shown(each) for each in paced(found[: taken.limit])]
-    following = cursor_of(shown[-1].started_at, shown[-1].request_id) if len(found) > taken.limit else None
-    return Listed(data=shown, next_cursor=following)
+    return listed(doing, taken, find_requests(doing.connection, wanted, taken.limit, after_of(doing, taken)), _shown)
 
 
 def _get(doing: Doing, taken: TheRequest) -> RequestShown:
     return _shown(find_request(doing.connection, taken.request_id))
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.astimezone(UTC)
 
 
 def _shown(found: FoundRequest) -> RequestShown:

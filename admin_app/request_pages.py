@@ -7,9 +7,7 @@ from typing import Any
 import falcon
 
 from admin_app import request_operations as does
-from admin_app.fields import from_texts
-from admin_app.front import Front, Texts, query_of, see_other
-from admin_app.operation import BadFields, perform
+from admin_app.front import Front, query_of, see_other
 
 HOME = "/admin/requests"
 _FILTERS = ("user_id", "access_key_id", "provider", "fault", "status", "session_id", "since", "until", "counts", "cursor")
@@ -54,12 +52,7 @@ class RequestsPage:
         work = self._front.enter(req, resp)
         if wanted := query_of(req, "find").get("find"):
             raise see_other(f"{HOME}/{falcon.uri.encode_value(wanted.strip())}")
-        query, problems = query_of(req, *_FILTERS), dict[str, str]()
-        try:
-            asked = from_texts(does.FindRequests, query)
-        except BadFields as bad:
-            asked, query, problems = does.FindRequests(), Texts(), bad.problems
-        listed = perform(does.LIST, work, asked)
+        listed, query, problems = self._front.find(work, does.LIST, query_of(req, *_FILTERS))
         values = {"listed": listed, "query": query, "problems": problems, "faults": FAULTS}
         self._front.show(req, resp, "requests/list.html", nav="requests", **values)
 

@@ -139,6 +139,13 @@ def _end_all(doing: Doing, taken: TheAdmin) -> Ended:
     return Ended(ended=ended)
 
 
+def _end_others(doing: Doing, _: Mine) -> Ended:
+    actor = doing.actor
+    ended = admin_sessions.end_all(doing.connection, actor.admin_id, doing.now, actor.credential_id)
+    doing.note("session.end_others", actor.admin_id, {}, {"ended": ended})
+    return Ended(ended=ended)
+
+
 def _their_tokens(doing: Doing, taken: TheAdmin) -> Listed[TokenShown]:
     return _tokens(doing, _of(doing, taken.admin_id))
 
@@ -190,6 +197,7 @@ def _token(token: ApiToken, now: datetime) -> TokenShown:
 
 MY_SESSIONS = Operation("listMySessions", "Where you are signed in", Role.VIEWER, Mine, Listed[SessionShown], asks(_my_sessions))
 END_MINE = Operation("endMySession", "End a session of yours", Role.VIEWER, MySession, Nothing, changes(_end_mine))
+END_OTHERS = Operation("endMyOtherSessions", "End all other sessions of yours", Role.VIEWER, Mine, Ended, changes(_end_others))
 MY_TOKENS = Operation("listMyApiTokens", "Your API tokens", Role.VIEWER, Mine, Listed[TokenShown], asks(_my_tokens))
 ISSUE = Operation(
     "createApiToken", "Make an API token and tell it once", Role.VIEWER, NewTokenWanted, TokenMade, changes(_issue), True

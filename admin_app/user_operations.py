@@ -5,25 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, UnsetType
 
-from admin_app.fields import Cursor, Id, Limit, LongText, Name, Text, Usd, cursor_of, micros, place_of, usd
+from admin_app.cursors import after_of, listed
+from admin_app.fields import Cursor, Id, Limit, LongText, Name, Text, Usd, micros, usd
 from admin_app.operation import Doing, Listed, Nothing, Offer, Operation, Shape, Shown, asks, changes
 from core import users
 from core.actor import Role
 from core.types import Strategy, UserStatus
 from core.user_list import UserFilter, UserLine, UserSort, user_line, user_lines
 from core.users import Profile, User
-
-# What a cursor of each order holds: the order itself, so that it is not taken for another's, and a place in it.
-_PLACES = {
-    UserSort.NAME: tuple[Literal["name"], str, str],
-    UserSort.CREATED: tuple[Literal["created"], datetime, str],
-    UserSort.LAST_SEEN: tuple[Literal["last_seen"], datetime, str],
-    UserSort.SPEND: tuple[Literal["spend"], Annotated[int, Meta(ge=-(2**62), le=2**62)], str, str],
-}
 
 
 class UserShown(Shown, frozen=True, kw_only=True):
@@ -79,11 +72,9 @@ class ChangedUser(Shape, frozen=True, kw_only=True):
 
 
 def _find(doing: Doing, taken: FindUsers) -> Listed[UserShown]:
-    wanted = UserFilter(taken.search, taken.status, taken.strategy, taken.sort)
-    after = place_of(taken.cursor, _PLACES[taken.sort])[1:] if taken.cursor else None
-    page = user_lines(doing.connection, wanted, doing.now, doing.tools.month(doing.now), taken.limit, after)
-    following = None if page.last is None else cursor_of(taken.sort, *page.last)
-    return Listed(data=[shown(line) for line in page.lines], next_cursor=following)
+    wanted, month = UserFilter(taken.search, taken.status, taken.strategy, taken.sort), doing.tools.month(doing.now)
+    page = user_lines(doing.connection, wanted, doing.now, month, taken.limit, after_of(doing, taken))
+    return listed(doing, taken, page, shown)
 
 
 def _get(doing: Doing, taken: TheUser) -> UserShown:

@@ -15,8 +15,8 @@ from admin_app import user_operations as does
 from admin_app import whole_operations
 from admin_app.deeds import Deed, DeedPage, Said
 from admin_app.fields import from_texts
-from admin_app.front import Front, Texts, query_of, see_other
-from admin_app.operation import BadFields, Operation, Work, perform
+from admin_app.front import Front, Texts, problems_of, query_of, see_other
+from admin_app.operation import Operation, Work, perform
 from core.access import Refused
 from core.types import Strategy, UserStatus
 from core.user_list import UserSort
@@ -48,12 +48,7 @@ class UsersPage:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         work = self._front.enter(req, resp)
-        query = query_of(req, *FILTERS)
-        try:
-            asked = from_texts(does.FindUsers, query)
-        except BadFields:  # a link from elsewhere; the whole list is better than an error
-            query, asked = Texts(), does.FindUsers()
-        listed = perform(does.LIST, work, asked)
+        listed, query, _ = self._front.find(work, does.LIST, query_of(req, *FILTERS))
         self._front.show(req, resp, "users/list.html", nav="users", listed=listed, query=query, **_WORDS)
 
 
@@ -85,12 +80,8 @@ class UserForm:
         fields = self._front.form(req)
         try:
             user = self._front.ask(work, self._operation, {**fields, **params})
-        except BadFields as bad:
-            resp.status = falcon.HTTP_422
-            self._show(req, resp, work, params, fields, bad.problems)
         except Refused as refused:
-            resp.status = falcon.HTTP_409
-            self._show(req, resp, work, params, fields, {"": str(refused)})
+            self._show(req, resp, work, params, fields, problems_of(refused, resp))
         else:
             raise see_other(f"{HOME}/{user.id}", "user-changed" if params else "user-added")
 

@@ -15,22 +15,19 @@ from admin_app.bedrock_key_operations import BedrockKeyShown
 from admin_app.bedrock_key_operations import shown as bedrock_shown
 from admin_app.claim_operations import LinkShown
 from admin_app.claim_operations import shown as link_shown
-from admin_app.fields import Id, Name
-from admin_app.operation import Doing, Nothing, Operation, Shape, asks, changes
+from admin_app.operation import Doing, Operation, asks
 from admin_app.plan_view import LOOKED_BACK, PlanView, plan_view
 from admin_app.user_operations import TheUser, UserShown
 from admin_app.user_operations import shown as user_shown
-from core.access import NotFound
 from core.actor import Role
 from core.bedrock_key_list import BedrockFilter, bedrock_lines
 from core.budget import Month, month_of
-from core.circuit_rows import CircuitRow, circuits_of, close_circuit
+from core.circuit_rows import CircuitRow, circuits_of
 from core.claims import open_claims
 from core.key_list import KeyFilter, key_line, key_lines
 from core.owner_report import ModelSums, OwnRequest, requests_of, usage_of
 from core.plan_window_rows import plan_of
 from core.reports import Sums
-from core.types import ProviderName
 from core.user_list import user_line
 
 _MOST_KEYS, _MOST_BEDROCK_KEYS, _MOST_LINKS, _MOST_REQUESTS = 50, 50, 20, 10
@@ -70,27 +67,20 @@ class KeyWhole:
     use: Use
 
 
-class ClosedCircuit(Shape, frozen=True, kw_only=True):
-    """The Plan's circuit of this key for `family`: opus, sonnet and so on, or "*" for every model."""
-
-    key_id: Id
-    family: Name
-
-
 def _user(doing: Doing, taken: TheUser) -> UserWhole:
     connection, now = doing.connection, doing.now
     month = _month(doing)
     line = user_line(connection, taken.user_id, now, month.name)
     keys = key_lines(connection, KeyFilter(user_id=taken.user_id), now, month.name, _MOST_KEYS)
     attached = bedrock_lines(connection, BedrockFilter(user_id=taken.user_id), _MOST_BEDROCK_KEYS)
-    links = open_claims(connection, now, _MOST_LINKS, user_id=taken.user_id)
+    links = open_claims(connection, now, _MOST_LINKS, taken.user_id)
     plan = plan_of(connection, now - LOOKED_BACK, user_id=taken.user_id)
     return UserWhole(
         user=user_shown(line),
         keys=tuple(key_shown(each, now) for each in keys.lines),
         more_keys=keys.has_more,
         bedrock_keys=tuple(bedrock_shown(each, now) for each in attached.lines),
-        links=tuple(map(link_shown, links)),
+        links=tuple(map(link_shown, links.lines)),
         plan=plan_view(plan, now),
         use=_use(doing, month, user_id=taken.user_id),
     )
@@ -130,17 +120,5 @@ def _total(models: tuple[ModelSums, ...]) -> Sums:
     return Sums("", *(sum(getattr(each.sums, name) for each in models) for name in counted))
 
 
-def _close(doing: Doing, taken: ClosedCircuit) -> Nothing:
-    held = circuits_of(doing.connection, (taken.key_id,), doing.now)
-    row = next((row for row in held if (row.provider, row.family) == (ProviderName.PLAN, taken.family)), None)
-    if row is None:
-        raise NotFound("this circuit is not open (any more)")
-    close_circuit(doing.connection, row.provider, row.holder, row.family, doing.now)
-    known = {"provider": row.provider, "family": row.family, "fault": row.fault, "until": row.until}
-    doing.note("circuit.close", row.holder, {**known, "state": row.state}, {})
-    return Nothing()
-
-
 USER = Operation("getUserWhole", "All about a user", Role.VIEWER, TheUser, UserWhole, asks(_user))
 KEY = Operation("getAccessKeyWhole", "All about an access key", Role.VIEWER, TheKey, KeyWhole, asks(_key))
-CLOSE = Operation("closeCircuitOfKey", "Close a key's circuit", Role.EDITOR, ClosedCircuit, Nothing, changes(_close))

@@ -22,6 +22,7 @@ from core.actor import Role
 from core.admin_models import admins
 from core.db import insert_new
 from core.ids import new_id
+from core.keyset import By, Order, Page, Place
 
 _USERNAME = re.compile(r"[A-Za-z0-9._@+-]{1,100}")
 
@@ -89,10 +90,14 @@ def find_admin(connection: Connection, name_or_id: str) -> Admin:
     return as_admin(row)
 
 
-def list_admins(connection: Connection, limit: int | None = None, behind: str = "") -> list[Admin]:
-    """Disabled ones too, by name; those whose name comes after `behind`."""
-    query = select(admins).where(admins.c.username > behind).order_by(admins.c.username).limit(limit)
-    return [as_admin(row) for row in connection.execute(query)]
+def list_admins(connection: Connection) -> list[Admin]:
+    """Disabled ones too, by name."""
+    return [as_admin(row) for row in connection.execute(select(admins).order_by(admins.c.username))]
+
+
+def admins_page(connection: Connection, limit: int, after: Place | None = None) -> Page[Admin]:
+    """As `list_admins`, in part."""
+    return Order((By(admins.c.username),)).page(connection, select(admins), limit, as_admin, after)
 
 
 def find_login(connection: Connection, username: str) -> StoredLogin | None:

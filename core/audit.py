@@ -13,11 +13,12 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, Select, and_, insert, or_, select
+from sqlalchemy import Connection, Row, Select, insert, or_, select
 
 from core.actor import Actor
 from core.admin_models import audit
 from core.ids import new_id
+from core.keyset import By, Order, Page, Place
 
 _MOST_CHARS = 20_000  # of one document
 
@@ -72,13 +73,10 @@ def record(connection: Connection, actor: Actor, change: Change, now: datetime) 
     connection.execute(insert(audit), [{"id": new_id("aud"), "at": now, **who, **what}])
 
 
-def entries(connection: Connection, wanted: Filter, limit: int, older_than: tuple[datetime, str] | None = None) -> list[Entry]:
-    """The latest first. `older_than`: time and id of the last entry of the page before."""
-    query = _filtered(wanted).order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit)
-    if older_than is not None:
-        at, entry_id = older_than
-        query = query.where(or_(audit.c.at < at, and_(audit.c.at == at, audit.c.id < entry_id)))
-    return [_entry(row) for row in connection.execute(query)]
+def entries(connection: Connection, wanted: Filter, limit: int, after: Place | None = None) -> Page[Entry]:
+    """The latest first."""
+    order = Order((By(audit.c.at, is_down=True), By(audit.c.id, is_down=True)))
+    return order.page(connection, _filtered(wanted), limit, _entry, after)
 
 
 def _filtered(wanted: Filter) -> Select[Any]:

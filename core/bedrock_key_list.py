@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, or_, select
+from sqlalchemy import Connection, Row, Select, case, func, or_, select
 
 from core.access import NotFound
 from core.bedrock_keys import expiry_warning
+from core.keyset import By, Order, Page, Place
 from core.models import access_keys, bedrock_keys, users
 from core.types import KeyHealth, Residency
 
@@ -51,18 +52,11 @@ class BedrockLine:
         return expiry_warning(self.expires_at, now)
 
 
-@dataclass(frozen=True, slots=True)
-class BedrockPage:
-    lines: tuple[BedrockLine, ...]
-    has_more: bool
-
-
-def bedrock_lines(connection: Connection, wanted: BedrockFilter, limit: int, offset: int = 0) -> BedrockPage:
+def bedrock_lines(connection: Connection, wanted: BedrockFilter, limit: int, after: Place | None = None) -> Page[BedrockLine]:
     """One query, in the order in which they are tried: those of one access key first, then the oldest."""
-    table = bedrock_keys.c
-    query = _filtered(_query(), wanted).order_by(table.access_key_id.is_(None), table.id)
-    found = connection.execute(query.limit(limit + 1).offset(offset)).all()
-    return BedrockPage(tuple(map(_line, found[:limit])), len(found) > limit)
+    is_shared = case((bedrock_keys.c.access_key_id.is_(None), 1), else_=0)
+    order = Order((By(is_shared), By(bedrock_keys.c.id)))
+    return order.page(connection, _filtered(_query(), wanted), limit, _line, after)
 
 
 def bedrock_line(connection: Connection, bedrock_key_id: str) -> BedrockLine:

@@ -50,6 +50,11 @@ def fits(holder: str, family: str) -> bool:
     return len(holder) <= 40 and len(family) <= 200 and (holder + family).isprintable()
 
 
+def name_of(provider: str, holder: str, family: str) -> str:
+    """Of one circuit: the key of its row."""
+    return f"{provider}/{holder}/{family}"
+
+
 def write_circuits(connection: Connection, rows: Sequence[CircuitRow], now: datetime) -> int:
     """Write the rows, each circuit at most once, whatever they say of `revision`: all get the new one, which is returned."""
     revision = _take_revision(connection)
@@ -71,12 +76,6 @@ def circuits_since(connection: Connection, seen: int) -> tuple[int, list[Circuit
     after = seen if latest >= seen else 0
     rows = connection.execute(select(circuits).where(circuits.c.revision > after).order_by(circuits.c.revision))
     return after, [_row(row) for row in rows.mappings()]
-
-
-def open_circuits(connection: Connection, now: datetime) -> list[CircuitRow]:
-    """Every circuit that some worker keeps open and whose time has not come, the longest open first."""
-    is_open = and_(circuits.c.state == OPEN, circuits.c.until > now)
-    return [_row(row) for row in connection.execute(select(circuits).where(is_open).order_by(circuits.c.opened_at)).mappings()]
 
 
 def circuits_of(connection: Connection, holders: Collection[str], now: datetime) -> list[CircuitRow]:
@@ -103,7 +102,7 @@ def _take_revision(connection: Connection) -> int:
 def _values(row: CircuitRow, revision: int, now: datetime) -> dict[str, Any]:
     is_plan = row.provider == "plan"
     return {
-        "name": f"{row.provider}/{row.holder}/{row.family}",
+        "name": name_of(row.provider, row.holder, row.family),
         "provider": row.provider,
         "access_key_id": row.holder if is_plan else "",
         "bedrock_key_id": "" if is_plan else row.holder,

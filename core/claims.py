@@ -18,6 +18,7 @@ from core.access import Invalid, Limits, NotFound
 from core.access_keys import IssuedKey, KeyOptions, check_options, issue_key
 from core.crypto import hash_claim_token, new_claim_token
 from core.ids import new_id
+from core.keyset import By, Order, Page, Place
 from core.models import claims, users
 from core.revision import bump
 from core.types import Strategy, UserStatus
@@ -66,12 +67,14 @@ class OpenClaim:
     created_at: datetime
 
 
-def open_claims(connection: Connection, now: datetime, limit: int, offset: int = 0, user_id: str = "") -> list[OpenClaim]:
-    """Those that may be used, all or one user's; the newest first. Ask for one more to know whether there are more."""
-    query = _open(now).order_by(claims.c.id.desc()).limit(limit).offset(offset)
+def open_claims(
+    connection: Connection, now: datetime, limit: int, user_id: str = "", after: Place | None = None
+) -> Page[OpenClaim]:
+    """Those that may be used, all or one user's; the newest first."""
+    query = _open(now)
     if user_id:
         query = query.where(claims.c.user_id == user_id)
-    return [_open_claim(row) for row in connection.execute(query)]
+    return Order((By(claims.c.id, is_down=True),)).page(connection, query, limit, _open_claim, after)
 
 
 def find_open_claim(connection: Connection, claim_id: str, now: datetime) -> OpenClaim:

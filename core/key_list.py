@@ -7,20 +7,23 @@ number of keys, never with the number of requests.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, and_, func, nulls_last, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, and_, func, literal, or_, select
 
 from core.access import NotFound, is_valid_at
 from core.access_keys import AccessKey, access_key_of
+from core.columns import UtcTime
+from core.keyset import By, Order, Page, Place
 from core.models import access_keys, users
 from core.spend_models import spend_monthly
-from core.threads import paced
 from core.types import Strategy, UserStatus
 
 _UNREAD = frozenset({"secret_hash", "previous_hash", "hash_version"})
+# Where a time is null: before all, and behind all.
+_NEVER, _AT_NO_TIME = (literal(datetime(year, 1, 1, tzinfo=UTC), UtcTime) for year in (1970, 9000))
 
 
 class KeyStatus(StrEnum):
@@ -40,13 +43,12 @@ class KeySort(StrEnum):
 @dataclass(frozen=True, slots=True)
 class KeyFilter:
     """`search` is looked for in the key's first characters and name and its user's name, whatever its case; a whole id is
-    found, too. `status` None takes all that are not revoked. `before_id`: only keys that were issued before that one."""
+    found, too. `status` None takes all that are not revoked."""
 
     search: str = ""
     user_id: str = ""
     status: KeyStatus | None = None
     sort: KeySort = KeySort.NEWEST
-    before_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +66,14 @@ class KeyLine:
         return self.key.options.strategy or self.user_strategy
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPage:
-    lines: tuple[KeyLine, ...]
-    has_more: bool
-
-
-def key_lines(connection: Connection, wanted: KeyFilter, now: datetime, month: str, limit: int, offset: int = 0) -> KeyPage:
+def key_lines(
+    connection: Connection, wanted: KeyFilter, now: datetime, month: str, limit: int, after: Place | None = None
+) -> Page[KeyLine]:
     """One query. `month` is that of the budgets' time zone ("2026-11")."""
-    chosen = _ordered(_filtered(_ids(wanted, month), wanted, now), wanted.sort).limit(limit + 1).offset(offset).subquery()
+    order = _order(wanted.sort)
+    chosen = order.sorted(_filtered(_ids(wanted, month), wanted, now), after).limit(limit + 1).subquery()
     query = _query(month).where(access_keys.c.id.in_(select(chosen.c.id)))
-    found = [_line(row) for row in paced(connection.execute(_ordered(query, wanted.sort)))]
-    return KeyPage(tuple(found[:limit]), len(found) > limit)
+    return order.page(connection, query, limit, _line)
 
 
 def key_line(connection: Connection, key_id: str, month: str) -> KeyLine:
@@ -118,8 +116,6 @@ def _filtered(query: Select[Any], wanted: KeyFilter, now: datetime) -> Select[An
     query = query.where(conditions[wanted.status])
     if wanted.user_id:
         query = query.where(table.user_id == wanted.user_id)
-    if wanted.before_id:
-        query = query.where(table.id < wanted.before_id)
     if wanted.search:
         text = wanted.search.lower()
         within = (func.lower(column).contains(text, autoescape=True) for column in (table.prefix, table.name, users.c.name))
@@ -127,16 +123,16 @@ def _filtered(query: Select[Any], wanted: KeyFilter, now: datetime) -> Select[An
     return query
 
 
-def _ordered(query: Select[Any], sort: KeySort) -> Select[Any]:
+def _order(sort: KeySort) -> Order:
     table = access_keys.c
-    orders: dict[KeySort, tuple[Any, ...]] = {
+    orders: dict[KeySort, tuple[By, ...]] = {
         KeySort.NEWEST: (),
-        KeySort.LAST_SEEN: (nulls_last(table.last_seen_at.desc()),),
-        KeySort.EXPIRY: (nulls_last(table.expires_at),),
-        KeySort.SPEND: (func.coalesce(spend_monthly.c.cost_micros, 0).desc(),),
-        KeySort.USER: (func.lower(users.c.name),),
+        KeySort.LAST_SEEN: (By(func.coalesce(table.last_seen_at, _NEVER), is_down=True),),
+        KeySort.EXPIRY: (By(func.coalesce(table.expires_at, _AT_NO_TIME)),),
+        KeySort.SPEND: (By(func.coalesce(spend_monthly.c.cost_micros, 0), is_down=True),),
+        KeySort.USER: (By(func.lower(users.c.name)),),
     }
-    return query.order_by(*orders[sort], table.id.desc())
+    return Order((*orders[sort], By(table.id, is_down=True)))
 
 
 def _line(row: Row[Any]) -> KeyLine:

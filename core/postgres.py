@@ -52,13 +52,15 @@ _AWAY_CLASSES = frozenset({"08", "28", "53", "58"})
 class Login:
     """User and password from a JSON secret; one of Secrets Manager is read again when the server refuses them (SPEC section 14).
 
-    Begins with the text that the start read; raises SecretUnavailable when that has another shape. Reads again at most once
-    in 5 s, so that a wrong secret is no storm.
+    Begins with the newest text that a worker of this server has read, else with the one that the start read; raises
+    SecretUnavailable when that has another shape. Reads again at most once in 5 s, so that a wrong secret is no storm; what
+    another worker has read meanwhile costs nothing, and is there also while Secrets Manager is away.
     """
 
     def __init__(self, secret: str, fetch: Callable[[str], str], clock: Callable[[], float]) -> None:
-        self._parameters = _login_in(secret)
         self._address = secret.address if isinstance(secret, SecretText) else ""
+        self._newest = secret.newest if isinstance(secret, SecretText) else None
+        self._parameters = _login_in(self._told() or secret)
         self._fetch = fetch
         self._clock = clock
         self._read_at = float("-inf")
@@ -69,12 +71,23 @@ class Login:
 
     def read_again(self) -> bool:
         """Whether there are other values than before. Blocks on Secrets Manager. Raises SecretUnavailable, and keeps the old."""
+        before = self._parameters
+        if told := self._told():
+            self._parameters = _login_in(told)
+        if self._parameters != before:
+            return True
         if not self._address or self._clock() - self._read_at < _SECRET_EVERY_S:
             return False
         self._read_at = self._clock()
-        before = self._parameters
-        self._parameters = _login_in(self._fetch(self._address))
+        read = self._fetch(self._address)
+        self._parameters = _login_in(read)
+        if self._parameters != before and self._newest is not None:
+            self._newest.write(read)
         return self._parameters != before
+
+    def _told(self) -> str:
+        """What another worker has read; empty where there is nothing."""
+        return self._newest.read() if self._newest is not None else ""
 
 
 def _login_in(text: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -16,12 +16,15 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, func, select
 
 from core.access import NotFound
+from core.keyset import By, Order, Page, Place
 from core.models import repairs
 from core.revision import bump
 
 REFUSED = "refused"
 SUSPECT = "suspect"
 UNTESTED = "untested"
+_PLACE = (repairs.c.bedrock_key_id, repairs.c.region, repairs.c.model, repairs.c.kind, repairs.c.name)
+_BY_NAME = Order(tuple(map(By, _PLACE)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +74,16 @@ def fits(bedrock_key_id: str, region: str, model: str) -> bool:
 
 def list_repairs(connection: Connection, now: datetime) -> list[RepairRow]:
     """What is in force, by place and name."""
-    order = (repairs.c.bedrock_key_id, repairs.c.region, repairs.c.model, repairs.c.kind, repairs.c.name)
-    rows = connection.execute(select(repairs).where(repairs.c.expires_at > now).order_by(*order))
+    rows = connection.execute(_BY_NAME.sorted(select(repairs).where(repairs.c.expires_at > now)))
     return [_row(row) for row in rows.mappings()]
+
+
+def repairs_page(
+    connection: Connection, standings: Collection[str], now: datetime, limit: int, after: Place | None = None
+) -> Page[RepairRow]:
+    """As `list_repairs`, in part: those of these standings."""
+    query = select(repairs).where(repairs.c.expires_at > now, repairs.c.standing.in_(standings))
+    return _BY_NAME.page(connection, query, limit, lambda row: _row(row._mapping), after)
 
 
 def write_repairs(connection: Connection, changes: Sequence[Change], room: Room, now: datetime) -> None:

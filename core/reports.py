@@ -8,15 +8,18 @@ secret is read (no hash, no sealed key, no digest of a credential).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, Select, func, literal, select
 
-from core.circuit_rows import OPEN
+from core.access import NotFound
+from core.circuit_rows import OPEN, name_of
+from core.columns import UtcTime
+from core.keyset import By, Order, Page, Place
 from core.models import access_keys, bedrock_keys, circuits, users
 
-CIRCUITS_SHOWN = 100
+_NEVER = literal(datetime(1970, 1, 1, tzinfo=UTC), UtcTime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,21 @@ class Part:
     total: int
 
 
-def open_circuits(connection: Connection, now: datetime) -> Part:
+def open_circuits(connection: Connection, now: datetime, limit: int, after: Place | None = None) -> Page[CircuitLine]:
     """Those whose time has not come, the longest open first, with whom they hold up."""
+    longest = By(func.coalesce(circuits.c.opened_at, _NEVER))
+    return Order((longest, By(circuits.c.name))).page(connection, _open(now), limit, _circuit, after)
+
+
+def open_circuit(connection: Connection, provider: str, holder: str, family: str, now: datetime) -> CircuitLine:
+    """One of them. Raises NotFound."""
+    row = connection.execute(_open(now).where(circuits.c.name == name_of(provider, holder, family))).one_or_none()
+    if row is None:
+        raise NotFound("this circuit is not open (any more)")
+    return _circuit(row)
+
+
+def _open(now: datetime) -> Select[Any]:
     owner = func.coalesce(access_keys.c.user_id, bedrock_keys.c.user_id)
     source = (
         circuits.outerjoin(access_keys, access_keys.c.id == circuits.c.access_key_id)
@@ -65,10 +81,7 @@ def open_circuits(connection: Connection, now: datetime) -> Part:
         .outerjoin(users, users.c.id == owner)
     )
     names = (func.coalesce(access_keys.c.prefix, "").label("prefix"), func.coalesce(users.c.name, "").label("user_name"))
-    query = select(circuits, *names, func.count().over().label("total")).select_from(source)
-    query = query.where(circuits.c.state == OPEN, circuits.c.until > now).order_by(circuits.c.opened_at, circuits.c.name)
-    found = connection.execute(query.limit(CIRCUITS_SHOWN)).all()
-    return Part(tuple(_circuit(row) for row in found), found[0].total if found else 0)
+    return select(circuits, *names).select_from(source).where(circuits.c.state == OPEN, circuits.c.until > now)
 
 
 def _circuit(row: Row[Any]) -> CircuitLine:

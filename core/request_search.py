@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, and_, func, select
 
 from core.access import NotFound
+from core.keyset import By, Order, Page, Place
 from core.models import access_keys, requests, users
-from core.threads import paced
 
 ANY_FAULT = "any"
 NO_PROVIDER = "none"
@@ -48,19 +48,11 @@ class FoundRequest:
     key_name: str
 
 
-def find_requests(
-    connection: Connection, wanted: RequestFilter, limit: int, older_than: tuple[datetime, str] | None = None
-) -> list[FoundRequest]:
-    """`older_than`: time and id of the last one of the page before. One query."""
-    conditions = _conditions(wanted)
-    if older_than is not None:
-        at, request_id = older_than
-        earlier = and_(requests.c.started_at == at, requests.c.request_id < request_id)
-        conditions.append(or_(requests.c.started_at < at, earlier))
-    order = (requests.c.started_at.desc(), requests.c.request_id.desc())
-    latest = select(requests).where(*conditions).order_by(*order).limit(limit).subquery()
-    query = _with_names(latest).order_by(latest.c.started_at.desc(), latest.c.request_id.desc())
-    return [_found(row) for row in paced(connection.execute(query))]
+def find_requests(connection: Connection, wanted: RequestFilter, limit: int, after: Place | None = None) -> Page[FoundRequest]:
+    """One query."""
+    found = select(requests).where(*_conditions(wanted))
+    latest = _latest_first(requests).sorted(found, after).limit(limit + 1).subquery()
+    return _latest_first(latest).page(connection, _with_names(latest), limit, _found)
 
 
 def find_request(connection: Connection, request_id: str) -> FoundRequest:
@@ -69,6 +61,10 @@ def find_request(connection: Connection, request_id: str) -> FoundRequest:
     if row is None:
         raise NotFound(f"there is no record of {request_id}; records are kept for a limited time")
     return _found(row)
+
+
+def _latest_first(of: FromClause) -> Order:
+    return Order((By(of.c.started_at, is_down=True), By(of.c.request_id, is_down=True)))
 
 
 def _conditions(wanted: RequestFilter) -> list[ColumnElement[bool]]:

@@ -13,6 +13,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from core.shared_text import SharedText
+
 _PREFIX = "arn:aws:secretsmanager:"
 _PREFIXES = (_PREFIX, "arn:aws-us-gov:secretsmanager:", "arn:aws-cn:secretsmanager:")
 _ARN_PARTS = 7
@@ -23,15 +25,24 @@ class SecretUnavailable(Exception):
 
 
 class SecretText(str):
-    """A secret's text that knows where it was read, for who must read it again one day."""
+    """A secret's text that knows where it was read, for who must read it again one day, and where processes of this server
+    tell each other what they read since."""
 
-    __slots__ = ("address",)
+    __slots__ = ("address", "newest")
     address: str
+    newest: SharedText | None
 
     def __new__(cls, text: str, address: str) -> SecretText:
         made = super().__new__(cls, text)
         made.address = address
+        made.newest = None
         return made
+
+
+def share_with_children(secret: str) -> None:
+    """What a process forked from now on reads anew of this secret is known to all others. Of a text from elsewhere: nothing."""
+    if isinstance(secret, SecretText):
+        secret.newest = SharedText()
 
 
 def is_secret_address(value: str) -> bool:

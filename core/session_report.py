@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Subquery, and_, case, func, or_, select
+from sqlalchemy import Connection, Row, Select, String, Subquery, and_, case, column, func, or_, select
 
+from core.columns import UtcTime
+from core.keyset import By, Order, Page, Place, cut
 from core.models import requests
 from core.reports import Part, Sums
 from core.types import ProviderName
@@ -25,6 +27,7 @@ MOST_RECORDS = 50_000  # that are summed up for one answer
 MOST_AGENTS = 1000
 MAIN = ""  # the id of a session's own agent, which began the others
 
+_LATEST_USED = Order((By(column("last_at", UtcTime), is_down=True), By(column("session_id", String))))
 _COUNTED = ("requests", "errors", "fallbacks", "input_tokens", "output_tokens", "cost_micros", "list_value_micros")
 
 
@@ -84,18 +87,35 @@ class SessionTree:
 
 def latest_sessions(connection: Connection, whose: Whose, page: int = 1) -> Part:
     """`SessionLine`s, the latest used first, in three queries: those among the latest requests, each summed up as a whole."""
-    found = connection.execute(_page_of(whose, page)).all()
-    ids = [row.session_id for row in found]
+    begins = (page - 1) * SESSIONS_A_PAGE
+    found = connection.execute(_LATEST_USED.sorted(_sessions_of(whose)).limit(SESSIONS_A_PAGE).offset(begins)).all()
+    return Part(_lines(connection, whose, [row.session_id for row in found]), found[0].total if found else 0)
+
+
+def sessions_behind(
+    connection: Connection, whose: Whose, limit: int, after: Place | None = None
+) -> tuple[Page[SessionLine], int]:
+    """The same for whoever goes from page to page while requests come in, and how many sessions there are. A place also holds
+    when its walk began: later requests move no session then."""
+    as_of = after[0] if after else None
+    query = _LATEST_USED.sorted(_sessions_of(whose, as_of), after[1:] if after else None)
+    found = connection.execute(query.limit(limit + 1)).all()
+    began = as_of or (found[0].last_at if found else None)
+    lines = {line.session_id: line for line in _lines(connection, whose, [row.session_id for row in found])}
+    placed = [(lines[row.session_id], (began, row.last_at, row.session_id)) for row in found if row.session_id in lines]
+    return cut(placed, limit), found[0].total if found else 0
+
+
+def _lines(connection: Connection, whose: Whose, ids: Sequence[str]) -> tuple[SessionLine, ...]:
     if not ids:
-        return Part((), 0)
+        return ()
     records = _records(whose, ids)
     agents_of = select(records.c.session_id, func.count(records.c.agent_id.distinct()).label("agents"))
     agents = {row.session_id: row.agents for row in connection.execute(agents_of.group_by(records.c.session_id))}
     rows: dict[str, list[Row[Any]]] = {}
     for row in connection.execute(_summed(records, records.c.session_id)):
         rows.setdefault(row.session_id, []).append(row)
-    lines = tuple(SessionLine(each, agents[each], _span(rows[each])) for each in ids if each in rows)
-    return Part(lines, found[0].total)
+    return tuple(SessionLine(each, agents[each], _span(rows[each])) for each in ids if each in rows)
 
 
 def session_tree(connection: Connection, whose: Whose, session_id: str) -> SessionTree | None:
@@ -159,15 +179,15 @@ def _parent(agent_id: str, own: dict[str, Span], parents: dict[str, str]) -> str
     return parent
 
 
-def _page_of(whose: Whose, page: int) -> Select[Any]:
-    of_them = _is_of(whose)
-    latest = select(requests.c.session_id, requests.c.started_at, requests.c.endpoint).where(of_them)
-    latest_rows = latest.order_by(requests.c.started_at.desc()).limit(LATEST).subquery()
-    last_at = func.max(latest_rows.c.started_at)
-    query = select(latest_rows.c.session_id, func.count().over().label("total"))
-    query = query.where(latest_rows.c.session_id != "", latest_rows.c.endpoint == "messages").group_by(latest_rows.c.session_id)
-    query = query.order_by(last_at.desc(), latest_rows.c.session_id)
-    return query.limit(SESSIONS_A_PAGE).offset((page - 1) * SESSIONS_A_PAGE)
+def _sessions_of(whose: Whose, as_of: datetime | None = None) -> Select[Any]:
+    """Among the latest requests (up to `as_of`), with when each was used last and how many there are in all."""
+    latest = select(requests.c.session_id, requests.c.started_at, requests.c.endpoint).where(_is_of(whose))
+    if as_of is not None:
+        latest = latest.where(requests.c.started_at <= as_of)
+    rows = latest.order_by(requests.c.started_at.desc()).limit(LATEST).subquery()
+    figures = (func.max(rows.c.started_at).label("last_at"), func.count().over().label("total"))
+    grouped = select(rows.c.session_id, *figures).where(rows.c.session_id != "", rows.c.endpoint == "messages")
+    return select(grouped.group_by(rows.c.session_id).subquery("sessions"))
 
 
 def _records(whose: Whose, session_ids: Sequence[str]) -> Subquery:

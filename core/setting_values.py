@@ -88,6 +88,10 @@ def database_url(value: str) -> str:
     kind, separator, _ = value.partition("://")
     if not separator or kind.partition("+")[0] not in ("sqlite", "postgresql", "postgres"):
         raise ValueError("must be postgresql://user@host/name or sqlite:///path")
+    try:
+        _ = urlsplit(value).port
+    except ValueError:
+        raise ValueError("must be postgresql://user@host:port/name, with a number for the port") from None
     return value
 
 

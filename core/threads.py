@@ -125,12 +125,6 @@ def paced(items: Iterable[T], turn_s: float = _TURN_S) -> Iterator[T]:
             ends = time.monotonic() + turn_s
 
 
-def breathe() -> None:
-    """A moment for everything else: before and behind a piece of work of some milliseconds that cannot be cut."""
-    if _holds_the_hub():
-        time.sleep(_PAUSE_S)
-
-
 def _holds_the_hub() -> bool:
     if not is_cooperative():
         return False

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Row, Select, Subquery, and_, cast, func, literal, or_, select
+from sqlalchemy import BigInteger, Connection, Row, Select, Subquery, cast, func, literal, or_, select
 
 from core.access import NotFound, is_valid_at
 from core.columns import UtcTime
+from core.keyset import By, Order, Page, Place
 from core.models import access_keys, bedrock_keys, users
 from core.spend_models import spend_monthly
-from core.threads import paced
 from core.types import KeyHealth, Strategy, UserStatus
 from core.users import User, user_of
 
@@ -29,13 +29,6 @@ class UserSort(StrEnum):
     SPEND = "spend"
 
 
-# The parts of each order that go downwards; what they are is in _query.
-_DIRECTIONS = {
-    UserSort.NAME: (False, False),
-    UserSort.CREATED: (True, False),
-    UserSort.LAST_SEEN: (True, False),
-    UserSort.SPEND: (True, False, False),
-}
 _NEVER = literal(datetime(1970, 1, 1, tzinfo=UTC), UtcTime)
 
 
@@ -61,37 +54,23 @@ class UserLine:
     spent_micros: int
 
 
-Place = tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class UserPage:
-    """`last` is the place of the last line in its order, for the page after it; None where there is none."""
-
-    lines: tuple[UserLine, ...]
-    last: Place | None
-
-
 def user_lines(
     connection: Connection, wanted: UserFilter, now: datetime, month: str, limit: int, after: Place | None = None
-) -> UserPage:
-    """One query. `month` is that of the budgets' time zone ("2026-11"). Whoever comes or goes meanwhile moves nobody else to
-    another page."""
-    found = list(paced(connection.execute(_query(wanted, now, month, after).limit(limit + 1))))
-    shown = found[:limit]
-    last = tuple(shown[-1]._mapping[f"place_{number}"] for number in range(len(_DIRECTIONS[wanted.sort]))) if shown else None
-    return UserPage(tuple(map(_line, paced(shown))), last if len(found) > limit else None)
+) -> Page[UserLine]:
+    """One query. `month` is that of the budgets' time zone ("2026-11")."""
+    query, order = _query(wanted, now, month)
+    return order.page(connection, query, limit, _line, after)
 
 
 def user_line(connection: Connection, user_id: str, now: datetime, month: str) -> UserLine:
     """One user's, who is not deleted. Raises NotFound."""
-    row = connection.execute(_query(UserFilter(), now, month).where(users.c.id == user_id)).one_or_none()
+    row = connection.execute(_query(UserFilter(), now, month)[0].where(users.c.id == user_id)).one_or_none()
     if row is None:
         raise NotFound(f"there is no user {user_id}")
     return _line(row)
 
 
-def _query(wanted: UserFilter, now: datetime, month: str, after: Place | None = None) -> Select[Any]:
+def _query(wanted: UserFilter, now: datetime, month: str) -> tuple[Select[Any], Order]:
     keys, attached, spend = _keys(now), _attached(), _spend(month)
     source = users.outerjoin(keys, keys.c.user_id == users.c.id).outerjoin(attached, attached.c.user_id == users.c.id)
     source = source.outerjoin(spend, spend.c.user_id == users.c.id)
@@ -104,27 +83,14 @@ def _query(wanted: UserFilter, now: datetime, month: str, after: Place | None = 
         func.coalesce(attached.c.troubled, 0).label("troubled"),
         spent.label("spent_micros"),
     )
-    places: dict[UserSort, tuple[Any, ...]] = {
-        UserSort.NAME: (name, users.c.id),
-        UserSort.CREATED: (users.c.created_at, users.c.id),
-        UserSort.LAST_SEEN: (seen, users.c.id),
-        UserSort.SPEND: (spent, name, users.c.id),
+    orders: dict[UserSort, tuple[By, ...]] = {
+        UserSort.NAME: (By(name),),
+        UserSort.CREATED: (By(users.c.created_at, is_down=True),),
+        UserSort.LAST_SEEN: (By(seen, is_down=True),),
+        UserSort.SPEND: (By(spent, is_down=True), By(name)),
     }
-    place, directions = places[wanted.sort], _DIRECTIONS[wanted.sort]
-    labelled = (part.label(f"place_{number}") for number, part in enumerate(place))
-    query = _filtered(select(users, *figures, *labelled).select_from(source), wanted)
-    if after is not None:
-        query = query.where(_behind(place, directions, after))
-    return query.order_by(*(part.desc() if down else part for part, down in zip(place, directions, strict=True)))
-
-
-def _behind(place: tuple[Any, ...], directions: tuple[bool, ...], after: Place) -> Any:
-    """Later in an order whose parts each have a direction."""
-    part, down, value = place[0], directions[0], after[0]
-    further = part < value if down else part > value
-    if len(place) == 1:
-        return further
-    return or_(further, and_(part == value, _behind(place[1:], directions[1:], after[1:])))
+    query = _filtered(select(users, *figures).select_from(source), wanted)
+    return query, Order((*orders[wanted.sort], By(users.c.id)))
 
 
 def _filtered(query: Select[Any], wanted: UserFilter) -> Select[Any]:

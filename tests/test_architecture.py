@@ -25,7 +25,6 @@ DOORS = {
     "sqlalchemy": ("core/*", "migrations/*", "admin_app/listings.py"),
     "psycopg2": ("core/postgres.py",),
     "alembic": ("core/db.py", "migrations/*"),
-    "pygal": ("admin_app/charts.py",),
     "jinja2": ("core/pages.py",),
     "boto3": ("core/secrets.py", "core/crypto.py", "core/cloudwatch.py", "core/log_group.py"),
     "botocore": ("core/secrets.py", "core/crypto.py", "core/cloudwatch.py", "core/log_group.py", "proxy_app/bedrock/wire.py"),

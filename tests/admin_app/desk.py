@@ -69,7 +69,7 @@ class Desk:
 
     def audited(self, **wanted: Any) -> list[Entry]:
         """The latest first."""
-        return self.database.read(lambda connection: entries(connection, Filter(**wanted), 100))
+        return list(self.database.read(lambda connection: entries(connection, Filter(**wanted), 100).lines))
 
 
 def an_actor(role: Role, **more: Any) -> Actor:

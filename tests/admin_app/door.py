@@ -68,7 +68,7 @@ class Door:
 
     def noted(self) -> list[Entry]:
         """The audit log, oldest first."""
-        found: list[Entry] = self.run(lambda connection: entries(connection, Filter(), 100))
+        found: list[Entry] = list(self.run(lambda connection: entries(connection, Filter(), 100).lines))
         return found[::-1]
 
     def moment(self) -> datetime:

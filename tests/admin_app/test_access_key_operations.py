@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from admin_app import access_key_operations as keys
-from admin_app import bedrock_key_operations, claim_operations, whole_operations
+from admin_app import bedrock_key_operations, circuit_operations, claim_operations, whole_operations
 from admin_app.operation import BadFields, NotAllowed, Operation
 from core.access import Invalid, LimitReached, NotFound
 from core.actor import Role
@@ -26,7 +26,7 @@ CHANGES: list[tuple[Operation, dict[str, Any]]] = [
     (keys.CHANGE, KEY),
     (keys.ROTATE, KEY),
     (keys.REVOKE, KEY),
-    (whole_operations.CLOSE, {**KEY, "family": "opus"}),
+    (circuit_operations.CLOSE, {"circuit_id": circuit_operations.circuit_id("plan", "key_1", "opus")}),
     (bedrock_key_operations.ATTACH, {"user_id": "usr_1", "secret": "s"}),
     (bedrock_key_operations.TEST, {"bedrock_key_id": "bdk_1"}),
     (bedrock_key_operations.REMOVE, {"bedrock_key_id": "bdk_1"}),
@@ -192,11 +192,11 @@ def test_closing_a_circuit_is_told_to_every_worker_and_audited(desk: Desk, offic
     office.database.run(lambda c: write_circuits(c, [row], NOW))
     shown = desk.does(whole_operations.KEY, key_id=key.id).circuits
 
-    desk.does(whole_operations.CLOSE, key_id=key.id, family="opus")
+    desk.does(circuit_operations.CLOSE, circuit_id=circuit_operations.circuit_id("plan", key.id, "opus"))
 
     _, [after] = office.database.read(lambda c: circuits_since(c, 0))
     assert ([each.family for each in shown], after.state) == (["opus"], "closed")
     assert desk.does(whole_operations.KEY, key_id=key.id).circuits == ()
     with pytest.raises(NotFound):
-        desk.does(whole_operations.CLOSE, key_id=key.id, family="opus")
+        desk.does(circuit_operations.CLOSE, circuit_id=circuit_operations.circuit_id("plan", key.id, "opus"))
     assert [entry.action for entry in desk.audited()] == ["circuit.close"]

@@ -103,7 +103,7 @@ def furnished(terminal: Terminal) -> dict[str, str]:
 
 def audit_of(terminal: Terminal) -> list[Entry]:
     database = open_database(terminal.settings, pool_size=1)
-    found = database.read(lambda c: entries(c, Filter(), 200))
+    found = database.read(lambda c: entries(c, Filter(), 200).lines)
     database.close()
     return found
 

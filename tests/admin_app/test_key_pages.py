@@ -38,7 +38,7 @@ def test_an_issued_key_is_on_the_answer_to_its_form_with_the_line_to_set_and_now
     assert "&#34;ANTHROPIC_BASE_URL&#34;: " in answer.text
     assert (answer.status_code, answer.headers["cache-control"], "data-copy" in answer.text) == (200, "no-store", True)
     pages = [owner.get(path).text for path in (f"/admin/users/{user.id}", "/admin/keys", "/admin/keys.csv")]
-    audited = str(office.database.read(lambda c: entries(c, Filter(), 10)))
+    audited = str(office.database.read(lambda c: entries(c, Filter(), 10).lines))
     assert [(key[:9] in text, key[9:20] in text) for text in pages] == [(True, False)] * 3
     assert (key[:9] in audited, key[9:20] in audited) == (True, False)
 

@@ -11,7 +11,7 @@ from admin_app import audit_operations, circuit_operations, model_operations, pr
 from admin_app.operation import BadFields, NotAllowed
 from core.access import Invalid, NotFound
 from core.actor import Role
-from core.circuit_rows import CircuitRow, open_circuits, write_circuits
+from core.circuit_rows import CircuitRow, write_circuits
 from core.db import Database
 from tests.admin_app.desk import Desk
 from tests.core.office import NOW
@@ -83,7 +83,7 @@ def test_a_circuit_is_closed_in_the_name_of_who_closed_it(desk: Desk) -> None:
     with pytest.raises(NotAllowed):
         desk.as_a(Role.VIEWER).does(circuit_operations.CLOSE, circuit_id=circuit.id)
     desk.does(circuit_operations.CLOSE, circuit_id=circuit.id)
-    assert desk.database.read(lambda connection: open_circuits(connection, NOW)) == []
+    assert desk.does(circuit_operations.LIST).data == []
     (entry,) = desk.audited(action="circuit")
     assert (entry.target, entry.before["fault"]) == ("key_1", "plan_exhausted")
 

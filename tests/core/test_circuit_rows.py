@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from core.circuit_rows import CircuitRow, circuits_of, circuits_since, close_circuit, open_circuits, write_circuits
+from core.circuit_rows import CircuitRow, circuits_of, circuits_since, write_circuits
 from core.db import Database
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -29,12 +29,6 @@ def test_only_what_is_newer_is_read_and_a_circuit_once(database: Database) -> No
     second = database.run(lambda connection: write_circuits(connection, [row("a", hours=2)], NOON))
     _, news = database.read(lambda connection: circuits_since(connection, first))
     assert [(it.holder, it.revision) for it in news] == [("a", second)]
-
-
-def test_open_circuits_leave_out_what_is_closed_or_over(database: Database) -> None:
-    database.run(lambda connection: write_circuits(connection, [row("a"), row("b"), row("c", hours=-1)], NOON))
-    database.run(lambda connection: close_circuit(connection, "plan", "b", "opus", NOON))
-    assert [it.holder for it in database.read(lambda connection: open_circuits(connection, NOON))] == ["a"]
 
 
 def test_open_circuits_of_some_keys_are_theirs_alone_at_either_upstream(database: Database) -> None:

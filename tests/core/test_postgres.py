@@ -15,7 +15,7 @@ from sqlalchemy import Connection, make_url, select, text
 from core import postgres
 from core.db import Database, DatabaseAway, open_database
 from core.models import revisions
-from core.secrets import SecretText, SecretUnavailable
+from core.secrets import SecretText, SecretUnavailable, share_with_children
 from core.settings import Settings
 from tests.core.patched import in_patched_process
 
@@ -169,6 +169,23 @@ def test_a_secret_that_was_broken_for_a_moment_does_not_stay_broken() -> None:
     now[0] = 5.0
     assert login.read_again()
     assert login.parameters()["password"] == "second"
+
+
+def test_what_one_worker_has_read_is_what_the_others_and_later_ones_use_without_reading_it() -> None:
+    first = SecretText('{"username": "rotating", "password": "first"}', ADDRESS)
+    share_with_children(first)
+    one, other = postgres.Login(first, Secrets("second").fetch, lambda: 0.0), postgres.Login(first, unreachable, lambda: 0.0)
+
+    assert (one.read_again(), other.read_again()) == (True, True)
+    later = postgres.Login(first, unreachable, lambda: 0.0)
+
+    assert [each.parameters()["password"] for each in (one, other, later)] == ["second"] * 3
+    with pytest.raises(SecretUnavailable):
+        later.read_again()
+
+
+def unreachable(address: str) -> str:
+    raise SecretUnavailable(address)
 
 
 def test_a_login_that_came_from_nowhere_is_not_read_again() -> None:

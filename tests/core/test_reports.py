@@ -10,7 +10,8 @@ import pytest
 from core import circuit_rows
 from core.circuit_rows import CircuitRow
 from core.db import Database
-from core.reports import Part, open_circuits
+from core.keyset import Page
+from core.reports import CircuitLine, open_circuits
 from tests.core.office import NOW, Office
 
 HOUR = timedelta(hours=1)
@@ -21,8 +22,8 @@ def office(database: Database) -> Office:
     return Office(database)
 
 
-def seen(office: Office) -> Part:
-    return office.database.read(lambda connection: open_circuits(connection, NOW))
+def seen(office: Office) -> Page[CircuitLine]:
+    return office.database.read(lambda connection: open_circuits(connection, NOW, 10))
 
 
 def open_circuit(office: Office, provider: str, holder: str, until: datetime = NOW + HOUR, **more: Any) -> None:
@@ -49,13 +50,15 @@ def test_a_circuit_that_closed_or_whose_time_has_come_is_not_shown(office: Offic
     open_circuit(office, "plan", "key_closed")
     office.database.run(lambda c: circuit_rows.close_circuit(c, "plan", "key_closed", "sonnet", NOW))
 
-    assert seen(office).total == 0
+    assert seen(office).lines == ()
 
 
-def test_of_very_many_circuits_a_hundred_are_shown_and_all_are_counted(office: Office) -> None:
-    for number in range(130):
-        open_circuit(office, "plan", f"key_{number}")
+def test_of_very_many_circuits_a_page_is_shown_and_the_others_follow(office: Office) -> None:
+    for number in range(13):
+        open_circuit(office, "plan", f"key_{number:02}")
 
-    found = seen(office)
+    first = seen(office)
+    rest = office.database.read(lambda connection: open_circuits(connection, NOW, 10, first.last))
 
-    assert (len(found.lines), found.total) == (100, 130)
+    assert [line.holder for line in (*first.lines, *rest.lines)] == [f"key_{number:02}" for number in range(13)]
+    assert (first.has_more, rest.has_more) == (True, False)
