@@ -132,7 +132,7 @@ def at_once(count: int, work: Callable[[], T]) -> list[T]:
     return done
 
 
-def await_true(found: Callable[[], T], timeout_s: float = 20.0) -> T:
+def await_true(found: Callable[[], T], timeout_s: float = 60.0) -> T:
     """The first true value, for what happens beside the test; fails after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not (value := found()):

@@ -128,7 +128,7 @@ class Line:
         self._buffer += received
 
 
-def eventually(found: Callable[[], T], timeout_s: float = 15.0, every_s: float = 0.05) -> T:
+def eventually(found: Callable[[], T], timeout_s: float = 60.0, every_s: float = 0.05) -> T:
     """The first true value; fails after `timeout_s`. For what happens beside the test, instead of sleeping."""
     deadline = time.monotonic() + timeout_s
     while not (value := found()):

@@ -259,7 +259,7 @@ class Traffic:
 
 
 def _until(condition: Any) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
