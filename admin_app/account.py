@@ -23,7 +23,6 @@ from core import admin_sessions, admins, api_tokens
 from core.access import Refused
 from core.actor import Actor, Role
 from core.api_tokens import NewToken
-from core.passwords import check_new_password
 
 ACCOUNT = f"{HOME}/account"
 _TOKEN_DAYS = (7, 30, 90, 365)
@@ -98,11 +97,10 @@ class PasswordForm:
         actor, fields = desk.posted(req, resp, confirmed=True)
         new = fields.get("new_password", "")
         try:
-            check_new_password(new, actor.username)
             attempt = desk.doorkeeper.attempt(req, actor.username, fields.get("password", ""), None)
             admission, now = desk.doorkeeper.admission, desk.credentials.now()
             admission.admit(attempt, lambda _, admin: admin)
-            hashed = admission.queue.hash(new)
+            hashed = admission.queue.hash_new(new, actor.username)
             desk.database.run(lambda c: admins.set_password(c, actor.admin_id, hashed, now, actor.credential_id))
         except (TooMany, Busy, Wrong) as error:
             resp.status, problem = told(error, resp, "The password you have now is another one.")

@@ -122,7 +122,7 @@ class AdminApp:
         doorkeeper = self.doorkeeper = self._doorkeeper(settings, secrets)
         issuing = Issuing(secrets.server_secret, Limits.of(settings), settings.base_url, self._now)
         known = (around.known_models, around.this_worker, around.known_regions)
-        tools = Tools(settings, secrets.server_secret, around.vault, around.probe, *known, hash_password=self._queue.hash)
+        tools = Tools(settings, secrets.server_secret, around.vault, around.probe, *known, hash_password=self._queue.hash_new)
         front = Front(doorkeeper, self._pages, database, tools, self._now)
         note = SignInNotes(database, self._now)
         bearers = around.bearers or AdminBearers(doorkeeper.admission, doorkeeper.credentials, note)

@@ -21,9 +21,10 @@ from core.access import Invalid, NameTaken, NotFound, Refused
 from core.actor import Role
 from core.admin_sessions import Caller, Kind
 from core.admins import LastOwner, Managed
-from core.crypto import check_password, hash_password
+from core.crypto import check_password
 from core.db import Database
 from core.managed_owner import ensure_managed_owner
+from core.passwords import hash_new_password
 from tests.admin_app.operating import Desk, Probe, an_actor, tools_for
 from tests.core.office import NOW, SERVER_SECRET
 
@@ -34,7 +35,7 @@ THEIRS = (does.LIST, does.GET, of_them.SESSIONS, of_them.END, of_them.END_ALL, o
 
 @pytest.fixture
 def desk(database: Database, tmp_path: Path) -> Desk:
-    quick = replace(tools_for(tmp_path, Probe()), hash_password=lambda text: hash_password(text, rounds=4))
+    quick = replace(tools_for(tmp_path, Probe()), hash_password=lambda text, name: hash_new_password(text, name, rounds=4))
     return Desk(database, quick)
 
 
@@ -167,7 +168,7 @@ def test_a_lost_second_factor_is_taken_away_of_the_managed_owner_too(desk: Desk)
 
 
 def test_with_too_many_passwords_waiting_nothing_is_changed(desk: Desk) -> None:
-    def busy(_: str) -> str:
+    def busy(_: str, __: str) -> str:
         raise Busy
 
     crowded = replace(desk, tools=replace(desk.tools, hash_password=busy))
