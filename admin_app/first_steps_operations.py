@@ -25,12 +25,14 @@ class NoFields(Shape, frozen=True, kw_only=True):
     """Nothing is asked for."""
 
 
-def _get(doing: Doing, _: NoFields) -> StepsShown | None:
-    found = first_steps(doing.connection)
-    if found.are_done:
-        return None
+def steps_shown(doing: Doing, found: FirstSteps) -> StepsShown:
     tools, bare = doing.tools, owners_without_totp(doing.connection)
     return StepsShown(found, tools.server_secret != "", tools.settings.base_url, bare == 0)
+
+
+def _get(doing: Doing, _: NoFields) -> StepsShown | None:
+    found = first_steps(doing.connection)
+    return None if found.are_done else steps_shown(doing, found)
 
 
 GET_FIRST_STEPS = Operation("getFirstSteps", "What is left to set up", Role.VIEWER, NoFields, StepsShown, asks(_get))

@@ -74,17 +74,17 @@ class UserForm:
 
     def __init__(self, front: Front, operation: Operation) -> None:
         self._front = front
-        self._operation = operation
+        self.performs = operation
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, **params: str) -> None:
-        work = self._front.enter(req, resp, self._operation.role)
+        work = self._front.enter(req, resp, self.performs.role)
         self._show(req, resp, work, params, {}, {})
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, **params: str) -> None:
-        work = self._front.enter(req, resp, self._operation.role)
+        work = self._front.enter(req, resp, self.performs.role)
         fields = self._front.form(req)
         try:
-            user = self._front.ask(work, self._operation, {**fields, **params})
+            user = self._front.ask(work, self.performs, {**fields, **params})
         except BadFields as bad:
             resp.status = falcon.HTTP_422
             self._show(req, resp, work, params, fields, bad.problems)
