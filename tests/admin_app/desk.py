@@ -65,14 +65,16 @@ def seen(now: datetime) -> WorkerSeen:
     return WorkerSeen(Worker("wrk_1", "some-host", 42, NOW), Load("ready"), now)
 
 
-def admin_app(database_url: str, folder: Path, probe: Probe | None = None, **changes: Any) -> AdminApp:
-    """As it is served. `probe` stands for AWS."""
+def admin_app(
+    database_url: str, folder: Path, probe: Probe | None = None, known: frozenset[str] = frozenset(), **changes: Any
+) -> AdminApp:
+    """As it is served. `probe` stands for AWS; `known` are the models that were shipped."""
     settings = Settings(database_url=database_url, admin_password_hash=HASH, **changes)
     writer = LineWriter(os.open(folder / "log", os.O_CREAT | os.O_WRONLY | os.O_APPEND))
     vault, clock = LocalVault(bytes(32)), NOW.timestamp
     ids: Callable[[], str] = lambda: "req_1"  # noqa: E731
     around = Surroundings(
-        lambda: seen(NOW), ids, AccessLog(writer), vault, probe or Probe(), frozenset(), clock, clock, ("eu-west-1", "us-east-1")
+        lambda: seen(NOW), ids, AccessLog(writer), vault, probe or Probe(), known, clock, clock, ("eu-west-1", "us-east-1")
     )
     secrets = LocalSecrets(SERVER_SECRET, "a signing secret for tests, not for use", HASH)
     return AdminApp(settings, secrets, open_database(settings, pool_size=1), around)

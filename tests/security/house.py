@@ -24,7 +24,7 @@ from core.settings import Settings
 from tests.admin_app.desk import admin_app
 from tests.admin_app.route_table import Route, routes_of
 from tests.core.office import NOW, SERVER_SECRET
-from tests.furnished import Furnished, furnish
+from tests.furnished import LIKE, Furnished, furnish
 
 FORM = "application/x-www-form-urlencoded"
 HOME_ADDRESS, FOREIGN_ADDRESS = "10.1.2.3", "203.0.113.9"
@@ -111,7 +111,7 @@ def open_house(template: Path, folder: Path, **changes: Any) -> House:
     url = f"sqlite:///{path}"
     database = open_database(Settings(database_url=url), pool_size=1)
     furnished = furnish(database, LocalVault(bytes(32)), SERVER_SECRET, NOW)
-    app = admin_app(url, folder, admin_allowed_cidrs=(ip_network("10.0.0.0/8"),), **changes)
+    app = admin_app(url, folder, known=frozenset({LIKE}), admin_allowed_cidrs=(ip_network("10.0.0.0/8"),), **changes)
     app.owner.ensure()
     house = House(app, database, furnished)
     for role in Role:
