@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 from sqlalchemy import text
@@ -182,6 +182,20 @@ def test_who_is_not_let_in_gets_no_text_back_either(filled: Filled, visitor: str
         reader.see("/admin/login", {"username": payload, "password": payload, "next": payload, "totp": payload})
 
     assert reader.breaches == {}
+
+
+def test_a_link_shows_whose_it_is_as_text_and_so_does_the_key_that_it_gives(filled: Filled) -> None:
+    offers = {offer.operation.name: offer for offer in filled.house.app.offers}
+    user, reader = filled.house.furnished.ids["user_id"], Reader(filled.house, Visitor())
+    for payload in PLACES:
+        name = f"{payload} of a link"
+        filled.programme.ask(offers["updateUser"], {"user_id": user, "name": name})
+        made = filled.programme.ask(offers["createLink"], {"user_id": user, "name": name})
+        link = urlsplit(made.json["url"]).path
+        reader.see(link)
+        reader.see(link, {"button": "pressed"})
+
+    assert (reader.pages, reader.breaches) == (2 * len(PLACES), {})
 
 
 def test_what_the_api_says_is_never_taken_for_a_page(filled: Filled) -> None:
