@@ -25,7 +25,6 @@ from admin_app.sign_in import told
 from core import admin_sessions, admins, api_tokens
 from core.access import Refused
 from core.actor import Role
-from core.passwords import check_new_password
 
 ACCOUNT = f"{HOME}/account"
 _TOKEN_DAYS = (7, 30, 90, 365)
@@ -99,11 +98,10 @@ class PasswordForm:
             doing.note("password.change", actor.admin_id, {}, {})
 
         try:
-            check_new_password(new, actor.username)
             attempt = desk.doorkeeper.attempt(req, actor.username, fields.get("password", ""), None)
             admission = desk.doorkeeper.admission
             admission.admit(attempt, lambda _, admin: admin)
-            hashed = admission.queue.hash(new)
+            hashed = admission.queue.hash_new(new, actor.username)
             work.change(change)
         except (TooMany, Busy, Wrong) as error:
             resp.status, problem = told(error, resp, "The password you have now is another one.")

@@ -22,7 +22,7 @@ from core import admins
 from core.access import Refused
 from core.actor import Role
 from core.admins import Admin, AdminStatus, Changed
-from core.passwords import FEWEST_CHARS, MOST_CHARS, check_new_password, new_password
+from core.passwords import FEWEST_CHARS, MOST_CHARS, new_password
 
 AdminName = Annotated[str, Meta(min_length=1, max_length=100, description="1 to 100 letters, digits and . _ @ + -")]
 Password = Annotated[str, Meta(max_length=MOST_CHARS, description=f"{FEWEST_CHARS} to {MOST_CHARS} characters")]
@@ -149,10 +149,8 @@ def _reset_password(work: Work, taken: NewPassword) -> AdminMade:
 def _hashed(work: Work, given: str, username: str) -> tuple[str | None, str]:
     """The password that was made (None where one was given), and the hash. Raises Invalid, Refused."""
     made = None if given else new_password()
-    if given:
-        check_new_password(given, username)
     try:
-        return made, work.tools.hash_password(made or given)
+        return made, work.tools.hash_password(made or given, username)
     except Busy:
         raise Refused("too many passwords are being checked at this moment; please try again") from None
 

@@ -79,18 +79,18 @@ class AdminForm:
 
     def __init__(self, front: Front, operation: Operation, notice: str) -> None:
         self._front = front
-        self._operation = operation
+        self.performs = operation
         self._notice = notice
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, **params: str) -> None:
-        work = self._front.enter_for(self._operation, req, resp)
+        work = self._front.enter_for(self.performs, req, resp)
         self._show(req, resp, work, params, {}, {})
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, **params: str) -> None:
-        work = self._front.enter_for(self._operation, req, resp)
+        work = self._front.enter_for(self.performs, req, resp)
         fields = self._front.form(req)
         try:
-            made = self._front.ask(work, self._operation, {**fields, **params})
+            made = self._front.ask(work, self.performs, {**fields, **params})
         except NotFound:
             raise
         except Refused as refused:
@@ -108,6 +108,8 @@ class AdminForm:
 
 
 class RoleForm:
+    performs = does.CHANGE
+
     def __init__(self, front: Front) -> None:
         self._front = front
 
@@ -115,7 +117,7 @@ class RoleForm:
         self._show(req, resp, admin_id, {})
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, admin_id: str) -> None:
-        work = self._front.enter_for(does.CHANGE, req, resp)
+        work = self._front.enter_for(self.performs, req, resp)
         fields = self._front.form(req)
         try:
             self._front.ask(work, does.CHANGE, {**fields, "admin_id": admin_id})
@@ -128,7 +130,7 @@ class RoleForm:
             raise see_other(f"{HOME}/{admin_id}", "admin-role-changed")
 
     def _show(self, req: falcon.Request, resp: falcon.Response, admin_id: str, problems: Mapping[str, str]) -> None:
-        work = self._front.enter_for(does.CHANGE, req, resp)
+        work = self._front.enter_for(self.performs, req, resp)
         admin = self._front.ask(work, does.GET, {"admin_id": admin_id})
         values = {"admin": admin, "problems": problems, "roles": tuple(Role)}
         self._front.show(req, resp, "admins/role.html", nav="admins", **values)
@@ -139,14 +141,14 @@ class Ending:
 
     def __init__(self, front: Front, operation: Operation, notice: str) -> None:
         self._front = front
-        self._operation = operation
+        self.performs = operation
         self._notice = notice
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, admin_id: str) -> None:
-        work = self._front.enter_for(self._operation, req, resp)
+        work = self._front.enter_for(self.performs, req, resp)
         fields = self._front.form(req)
         try:
-            self._front.ask(work, self._operation, {**fields, "admin_id": admin_id})
+            self._front.ask(work, self.performs, {**fields, "admin_id": admin_id})
         except NotFound:
             raise see_other(f"{HOME}/{admin_id}") from None  # which was the wish
         raise see_other(f"{HOME}/{admin_id}", self._notice)

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -54,6 +53,7 @@ from admin_app.session import Sessions
 from admin_app.sign_in import SignIn, SignOut
 from admin_app.sign_in_notes import SignInNotes
 from admin_app.throttle import Throttle
+from admin_app.who_may import declared
 from core.access import Limits, NotFound, Refused
 from core.credentials import Credentials
 from core.crypto import Vault
@@ -122,7 +122,7 @@ class AdminApp:
         doorkeeper = self.doorkeeper = self._doorkeeper(settings, secrets)
         issuing = Issuing(secrets.server_secret, Limits.of(settings), settings.base_url, self._now)
         known = (around.known_models, around.this_worker, around.known_regions)
-        tools = Tools(settings, secrets.server_secret, around.vault, around.probe, *known, hash_password=self._queue.hash)
+        tools = Tools(settings, secrets.server_secret, around.vault, around.probe, *known, hash_password=self._queue.hash_new)
         front = Front(doorkeeper, self._pages, database, tools, self._now)
         note = SignInNotes(database, self._now)
         bearers = around.bearers or AdminBearers(doorkeeper.admission, doorkeeper.credentials, note)
@@ -138,7 +138,7 @@ class AdminApp:
             **{f"{place}/{file.name}": _Fixed(file) for place in (HOME, CLAIMS) for file in self._pages.files},
         }
         gate = Gate(settings, around.new_request_id)
-        self.routes, self.offers = MappingProxyType(routes), offers
+        self.routes, self.offers = declared(routes), offers
         self._falcon = self._serving(routes, gate)
         self._api = ApiApp(Api(database, tools, bearers, self._now), offers, gate)
 
@@ -224,6 +224,8 @@ class AdminApp:
 class _Fixed:
     """A file beside the pages. Kept by browsers where they ask for exactly this content, with its tag in `v`: while a release
     rolls out, a page of the new one may get the file of the old one."""
+
+    is_open = True
 
     def __init__(self, file: FixedFile) -> None:
         self._file = file

@@ -40,15 +40,17 @@ def routes(front: Front) -> dict[str, Any]:
 class AttachPage:
     """`/admin/users/{user_id}/bedrock-keys/new`; `key` in the query: an access key that it is to be for."""
 
+    performs = does.ATTACH
+
     def __init__(self, front: Front) -> None:
         self._front = front
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, user_id: str) -> None:
-        work = self._front.enter(req, resp, does.ATTACH.role)
+        work = self._front.enter(req, resp, self.performs.role)
         self._show(req, resp, work, user_id, {"access_key_id": query_of(req, "key")["key"]}, {})
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, user_id: str) -> None:
-        work = self._front.enter(req, resp, does.ATTACH.role)
+        work = self._front.enter(req, resp, self.performs.role)
         fields = self._front.form(req)
         try:
             attached = self._front.ask(work, does.ATTACH, {**fields, "user_id": user_id})
@@ -71,13 +73,15 @@ class TestOfKey:
     """`POST /admin/bedrock-keys/{bedrock_key_id}/test`, then back to where the button was: `key` in the form is the access key
     whose page that is, empty for the user's."""
 
+    performs = does.TEST
+
     __test__ = False
 
     def __init__(self, front: Front) -> None:
         self._front = front
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, bedrock_key_id: str) -> None:
-        work = self._front.enter(req, resp, does.TEST.role)
+        work = self._front.enter(req, resp, self.performs.role)
         back_to = self._front.form(req).get("key", "")
         tested = self._front.ask(work, does.TEST, {"bedrock_key_id": bedrock_key_id})
         if back_to:  # read, not believed

@@ -82,6 +82,7 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
 
 def _around(outside: Outside, settings: Settings, database: Database) -> Iterator[Callable[[], Iterable[Finding]]]:
     yield lambda: doctor_outside.look_at_database(database, outside.now)
+    yield lambda: doctor_outside.look_at_owners(settings, database)
     yield lambda: doctor_outside.look_at_upstreams(settings, doctor_outside.regions_in_use(settings, database))
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from admin_app.fields import usd
-from admin_app.first_steps_operations import StepsShown
+from admin_app.first_steps_operations import StepsShown, steps_shown
 from admin_app.operation import Doing, Offer, Operation, Shape, Shown, asks
 from admin_app.usage_operations import Figures, UsageSeries, Zone, figures_of
 from admin_app.usage_ranges import Cut, cut, range_of, zone_of
@@ -94,7 +94,7 @@ def _dashboard(doing: Doing, taken: AskDashboard) -> DashboardShown:
         plans=plan_uses(connection, doing.now),
         attention=list(attention(connection, doing.now, month.name)),
         workers=_workers(doing, list_workers(connection)),
-        steps=None if steps.are_done else StepsShown(steps, doing.tools.server_secret != "", settings.base_url),
+        steps=None if steps.are_done else steps_shown(doing, steps),
     )
 
 

@@ -45,6 +45,7 @@ class DeedPage:
     def __init__(self, front: Front, deed: Deed) -> None:
         self._front = front
         self._deed = deed
+        self.performs = deed.operation
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, **params: str) -> None:
         self._ask(req, resp, params, "")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from admin_app.finding import Finding, place, problem, warning, well
+from core.admins import owners_without_totp
 from core.bedrock_key_list import BedrockFilter, BedrockLine, bedrock_lines
 from core.db import Database, DatabaseAway, schema_is_current
 from core.heartbeat import WorkerSeen, list_workers
@@ -48,6 +49,21 @@ def look_at_database(database: Database, now: Callable[[], datetime]) -> Iterato
     yield from _clock(database, now)
     yield from _workers(database.read(list_workers), now())
     yield from _keys(database.read(lambda c: bedrock_lines(c, BedrockFilter(), _MOST_KEYS)).lines, now())
+
+
+def look_at_owners(settings: Settings, database: Database) -> Iterator[Finding]:
+    """Whether a password is all that stands before what owners may do."""
+    try:
+        bare = database.read(owners_without_totp)
+    except Exception:  # away, or not migrated: said elsewhere
+        return
+    if not bare:
+        yield well("second factor", "every owner has one, or there is no owner yet")
+        return
+    said = f"{bare} active owners have none" + (", and can do nothing before" if settings.admin_require_totp else "")
+    mend = "Sign in and set one up under Account; PROXY_ADMIN_REQUIRE_TOTP=true demands it of every admin."
+    is_urgent = not (settings.is_local or settings.admin_require_totp)
+    yield warning("second factor", said, mend) if is_urgent else well("second factor", said)
 
 
 def look_at_upstreams(settings: Settings, regions: tuple[str, ...]) -> Iterator[Finding]:

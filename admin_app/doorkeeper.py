@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import falcon
 
@@ -152,9 +152,11 @@ class Doorkeeper:
 
 
 def check_same_site(req: falcon.Request) -> None:
-    """Beside the form's token: every current browser says where a request comes from. `Origin` is no help: our own
-    `referrer-policy` makes it `null`. Raises falcon.HTTPForbidden."""
-    if req.get_header("sec-fetch-site") not in (None, "same-origin", "none"):
+    """Beside the form's token: every current browser says where a request comes from, and is believed; of an older one its
+    `Origin` is looked at, which our own `referrer-policy` may have made `null`. Raises falcon.HTTPForbidden."""
+    said, origin = req.get_header("sec-fetch-site"), req.get_header("origin")
+    is_ours = origin in (None, "null") or urlsplit(origin or "").netloc == req.netloc
+    if not (said in ("same-origin", "none") or (said is None and is_ours)):
         raise falcon.HTTPForbidden(title="Not from another site", description="This form can only be sent from its own page.")
 
 

@@ -6,27 +6,33 @@ from dataclasses import dataclass
 
 from admin_app.operation import Doing, Operation, Shape, asks
 from core.actor import Role
+from core.admins import owners_without_totp
 from core.first_steps import FirstSteps, first_steps
 
 
 @dataclass(frozen=True, slots=True)
 class StepsShown:
-    """`has_server_secret` is true wherever this runs: nothing is served without. `base_url` is the proxy's."""
+    """`has_server_secret` is true wherever this runs: nothing is served without. `base_url` is the proxy's.
+    `has_second_factor`: whether every active owner has one. It is asked for here, and does not hold the list open."""
 
     found: FirstSteps
     has_server_secret: bool
     base_url: str
+    has_second_factor: bool
 
 
 class NoFields(Shape, frozen=True, kw_only=True):
     """Nothing is asked for."""
 
 
+def steps_shown(doing: Doing, found: FirstSteps) -> StepsShown:
+    tools, bare = doing.tools, owners_without_totp(doing.connection)
+    return StepsShown(found, tools.server_secret != "", tools.settings.base_url, bare == 0)
+
+
 def _get(doing: Doing, _: NoFields) -> StepsShown | None:
     found = first_steps(doing.connection)
-    if found.are_done:
-        return None
-    return StepsShown(found, doing.tools.server_secret != "", doing.tools.settings.base_url)
+    return None if found.are_done else steps_shown(doing, found)
 
 
 GET_FIRST_STEPS = Operation("getFirstSteps", "What is left to set up", Role.VIEWER, NoFields, StepsShown, asks(_get))

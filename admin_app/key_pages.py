@@ -71,15 +71,17 @@ class KeyPage:
 class IssuePage:
     """`/admin/users/{user_id}/keys/new`: the answer to the form has the key."""
 
+    performs = does.ISSUE
+
     def __init__(self, front: Front) -> None:
         self._front = front
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, user_id: str) -> None:
-        work = self._front.enter(req, resp, does.ISSUE.role)
+        work = self._front.enter(req, resp, self.performs.role)
         self._show(req, resp, work, user_id, {}, {})
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, user_id: str) -> None:
-        work = self._front.enter(req, resp, does.ISSUE.role)
+        work = self._front.enter(req, resp, self.performs.role)
         fields = self._front.form(req)
         try:
             issued = self._front.ask(work, does.ISSUE, {**fields, "user_id": user_id})
@@ -97,15 +99,17 @@ class IssuePage:
 class ChangePage:
     """`/admin/keys/{key_id}/edit`."""
 
+    performs = does.CHANGE
+
     def __init__(self, front: Front) -> None:
         self._front = front
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, key_id: str) -> None:
-        work = self._front.enter(req, resp, does.CHANGE.role)
+        work = self._front.enter(req, resp, self.performs.role)
         self._show(req, resp, work, key_id, {}, {})
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, key_id: str) -> None:
-        work = self._front.enter(req, resp, does.CHANGE.role)
+        work = self._front.enter(req, resp, self.performs.role)
         fields = self._front.form(req)
         try:
             self._front.ask(work, does.CHANGE, {**fields, "key_id": key_id})
@@ -125,15 +129,17 @@ class ChangePage:
 class RotatePage:
     """`/admin/keys/{key_id}/rotate`: the answer to the form has the key's new text."""
 
+    performs = does.ROTATE
+
     def __init__(self, front: Front) -> None:
         self._front = front
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, key_id: str) -> None:
-        work = self._front.enter(req, resp, does.ROTATE.role)
+        work = self._front.enter(req, resp, self.performs.role)
         self._show(req, resp, work, key_id, {}, {})
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, key_id: str) -> None:
-        work = self._front.enter(req, resp, does.ROTATE.role)
+        work = self._front.enter(req, resp, self.performs.role)
         fields = self._front.form(req)
         try:
             issued = self._front.ask(work, does.ROTATE, {**fields, "key_id": key_id})
@@ -151,11 +157,13 @@ class RotatePage:
 class CircuitsOfKey:
     """`POST /admin/keys/{key_id}/circuits`: closes one of them. Nothing is lost by it: it opens again when it must."""
 
+    performs = circuit_operations.CLOSE
+
     def __init__(self, front: Front) -> None:
         self._front = front
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, key_id: str) -> None:
-        work = self._front.enter(req, resp, circuit_operations.CLOSE.role)
+        work = self._front.enter(req, resp, self.performs.role)
         named = circuit_operations.circuit_id(ProviderName.PLAN, key_id, self._front.form(req).get("family", ""))
         self._front.ask(work, circuit_operations.CLOSE, {"circuit_id": named})
         raise see_other(f"{HOME}/{key_id}", "circuit-closed")

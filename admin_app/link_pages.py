@@ -33,15 +33,17 @@ def routes(front: Front) -> dict[str, Any]:
 class LinkForm:
     """`/admin/users/{user_id}/links/new`: the answer to the form has the link."""
 
+    performs = does.OPEN
+
     def __init__(self, front: Front) -> None:
         self._front = front
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, user_id: str) -> None:
-        work = self._front.enter(req, resp, does.OPEN.role)
+        work = self._front.enter(req, resp, self.performs.role)
         self._show(req, resp, work, user_id, {}, {})
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, user_id: str) -> None:
-        work = self._front.enter(req, resp, does.OPEN.role)
+        work = self._front.enter(req, resp, self.performs.role)
         fields = self._front.form(req)
         try:
             link = self._front.ask(work, does.OPEN, {**fields, "user_id": user_id})

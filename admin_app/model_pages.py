@@ -47,15 +47,17 @@ class ModelsPage:
 class ModelForm:
     """`/admin/models/new`."""
 
+    performs = does.ADD
+
     def __init__(self, front: Front) -> None:
         self._front = front
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        work = self._front.enter(req, resp, does.ADD.role)
+        work = self._front.enter(req, resp, self.performs.role)
         self._show(req, resp, work, query_of(req, "model"), {})
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        work = self._front.enter(req, resp, does.ADD.role)
+        work = self._front.enter(req, resp, self.performs.role)
         fields = Texts(self._front.form(req))
         try:
             self._front.ask(work, does.ADD, fields)

@@ -20,9 +20,10 @@ from core.access import Limits, Refused
 from core.actor import Actor, Role
 from core.audit import Change, Document, record
 from core.budget import month_name
-from core.crypto import Vault, hash_password
+from core.crypto import Vault
 from core.db import Database
 from core.heartbeat import WorkerSeen
+from core.passwords import hash_new_password
 from core.ports import BedrockProbe
 from core.settings import Settings
 
@@ -77,7 +78,8 @@ class Tools:
     known_models: frozenset[str]
     this_worker: Callable[[], WorkerSeen]
     known_regions: tuple[str, ...] = ()
-    hash_password: Callable[[str], str] = hash_password  # slow; a worker's own waits beside its event loop
+    # A new password and whose it is to be; raises Invalid. Slow: a worker's own waits beside its event loop.
+    hash_password: Callable[[str, str], str] = hash_new_password
 
     @property
     def limits(self) -> Limits:

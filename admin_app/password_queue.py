@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from core.crypto import check_password, hash_password
+from core.crypto import check_password
+from core.passwords import hash_new_password
 from core.threads import NativeThread
 
 T = TypeVar("T")
@@ -34,9 +35,9 @@ class PasswordQueue:
         self.checked += 1
         return self._wait(lambda: check_password(password, stored))
 
-    def hash(self, password: str) -> str:
-        """Blocks the calling greenlet. Raises Busy."""
-        return self._wait(lambda: hash_password(password))
+    def hash_new(self, password: str, username: str) -> str:
+        """The hash of a password that this admin may have. Blocks the calling greenlet. Raises Busy, Invalid."""
+        return self._wait(lambda: hash_new_password(password, username))
 
     def close(self) -> None:
         self._thread.close()

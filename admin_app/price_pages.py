@@ -36,15 +36,17 @@ class PricesPage:
 class PriceForm:
     """`/admin/prices/new`, for a `model` that the address may name."""
 
+    performs = does.SET
+
     def __init__(self, front: Front) -> None:
         self._front = front
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        self._front.enter(req, resp, does.SET.role)
+        self._front.enter(req, resp, self.performs.role)
         self._show(req, resp, query_of(req, "model"), {})
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        work = self._front.enter(req, resp, does.SET.role)
+        work = self._front.enter(req, resp, self.performs.role)
         fields = Texts(self._front.form(req))
         try:
             self._front.ask(work, does.SET, fields)

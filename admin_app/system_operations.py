@@ -5,15 +5,19 @@ from __future__ import annotations
 import time
 from dataclasses import fields
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from admin_app.model_operations import Everything
 from admin_app.operation import Offer, Operation, Shown, Work
 from core.actor import Role
+from core.admins import owners_without_totp
 from core.heartbeat import WorkerSeen, list_workers
 from core.settings import Settings
 from core.system_report import Job, SpoolFile, schema_version, spool_files, table_sizes, waiting_jobs
 from core.version import VERSION
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 SET, NOT_SET = "set", "not set"
 
@@ -46,7 +50,8 @@ class WorkerShown(Shown, frozen=True, kw_only=True):
 
 
 class SystemShown(Shown, frozen=True, kw_only=True):
-    """`tables` are rows by table (on PostgreSQL as its statistics estimate); `spools` are those of the task that answers."""
+    """`tables` are rows by table (on PostgreSQL as its statistics estimate); `spools` are those of the task that answers.
+    `owners_without_second_factor`: active ones, whom a password alone lets in."""
 
     version: str
     environment: str
@@ -54,6 +59,7 @@ class SystemShown(Shown, frozen=True, kw_only=True):
     dialect: str
     schema: str
     database_ms: float
+    owners_without_second_factor: int
     tables: dict[str, int]
     workers: list[WorkerShown]
     spools: list[SpoolFile]
@@ -65,9 +71,7 @@ def _system(work: Work, _: Everything) -> SystemShown:
     began = time.monotonic()
     schema = work.read(lambda doing: schema_version(doing.connection))
     took_ms = (time.monotonic() - began) * 1000
-    sizes, jobs, workers = work.read(
-        lambda doing: (table_sizes(doing.connection), waiting_jobs(doing.connection), list_workers(doing.connection))
-    )
+    sizes, jobs, workers, bare = work.read(lambda doing: _looked(doing.connection))
     settings, this = work.tools.settings, work.tools.this_worker()
     others = [each for each in workers if each.worker.id != this.worker.id]
     return SystemShown(
@@ -77,12 +81,17 @@ def _system(work: Work, _: Everything) -> SystemShown:
         dialect=work.database.dialect,
         schema=schema,
         database_ms=round(took_ms, 1),
+        owners_without_second_factor=bare,
         tables=sizes,
         workers=[_worker(each, work.now) for each in (this, *others)],
         spools=spool_files(settings.spool_dir),
         jobs=jobs,
         settings=[_setting(settings, each) for each in fields(settings)],
     )
+
+
+def _looked(connection: Connection) -> tuple[dict[str, int], list[Job], list[WorkerSeen], int]:
+    return table_sizes(connection), waiting_jobs(connection), list_workers(connection), owners_without_totp(connection)
 
 
 def _worker(seen: WorkerSeen, now: datetime) -> WorkerShown:

@@ -69,17 +69,17 @@ class UserForm:
 
     def __init__(self, front: Front, operation: Operation) -> None:
         self._front = front
-        self._operation = operation
+        self.performs = operation
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, **params: str) -> None:
-        work = self._front.enter(req, resp, self._operation.role)
+        work = self._front.enter(req, resp, self.performs.role)
         self._show(req, resp, work, params, {}, {})
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, **params: str) -> None:
-        work = self._front.enter(req, resp, self._operation.role)
+        work = self._front.enter(req, resp, self.performs.role)
         fields = self._front.form(req)
         try:
-            user = self._front.ask(work, self._operation, {**fields, **params})
+            user = self._front.ask(work, self.performs, {**fields, **params})
         except Refused as refused:
             self._show(req, resp, work, params, fields, problems_of(refused, resp))
         else:

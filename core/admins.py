@@ -100,6 +100,12 @@ def admins_page(connection: Connection, limit: int, after: Place | None = None) 
     return Order((By(admins.c.username),)).page(connection, select(admins), limit, as_admin, after)
 
 
+def owners_without_totp(connection: Connection) -> int:
+    """How many active owners have a password alone."""
+    bare = (admins.c.role == Role.OWNER, admins.c.status == AdminStatus.ACTIVE, func.length(admins.c.totp_sealed) == 0)
+    return int(connection.execute(select(func.count()).select_from(admins).where(*bare)).scalar_one())
+
+
 def find_login(connection: Connection, username: str) -> StoredLogin | None:
     """For a sign-in, by the exact name; of disabled admins too, so that they take as long as anybody."""
     return _login(connection, select(admins).where(admins.c.username == username))

@@ -33,6 +33,7 @@ DOORS = {
     "pyotp": ("core/second_factor.py",),
     "segno": ("admin_app/qr.py",),
     "bcrypt": ("core/crypto.py",),
+    "zxcvbn": ("core/passwords.py",),
     "cryptography": ("core/crypto.py",),
     "gunicorn": ("core/worker.py", "proxy_app/inbound.py", "gunicorn.conf.py"),
     "gevent": (

@@ -15,9 +15,10 @@ from admin_app.fields import from_json
 from admin_app.operation import Operation, Tools, Work, perform
 from core.actor import Actor, Role
 from core.audit import Entry, Filter, entries
-from core.crypto import LocalVault, Vault, hash_password
+from core.crypto import LocalVault, Vault
 from core.db import Database
 from core.heartbeat import Load, Worker, WorkerSeen
+from core.passwords import hash_new_password
 from core.ports import ProbeResult
 from core.settings import Settings
 from core.types import Residency
@@ -50,7 +51,7 @@ class Desk:
     settings: Settings = field(default_factory=lambda: Settings(public_url=PUBLIC_URL))
     probe: Probe = field(default_factory=Probe)
     vault: Vault = field(default_factory=lambda: LocalVault(bytes(32)))
-    hash_password: Callable[[str], str] = field(default_factory=lambda: partial(hash_password, rounds=4))  # nobody waits
+    hash_password: Callable[[str, str], str] = field(default_factory=lambda: partial(hash_new_password, rounds=4))  # nobody waits
 
     @property
     def tools(self) -> Tools:

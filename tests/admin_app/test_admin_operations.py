@@ -165,7 +165,7 @@ def test_a_lost_second_factor_is_taken_away_of_the_managed_owner_too(desk: Desk)
 
 
 def test_with_too_many_passwords_waiting_nothing_is_changed(desk: Desk) -> None:
-    def busy(_: str) -> str:
+    def busy(_: str, __: str) -> str:
         raise Busy
 
     crowded = replace(desk, hash_password=busy)

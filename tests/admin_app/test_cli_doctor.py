@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from admin_app.doctor_outside import look_at_owners
+from admin_app.finding import Finding, Health
 from core.db import open_database
 from core.heartbeat import Heartbeat, Load, Worker
 from core.ports import ProbeResult
@@ -35,8 +38,28 @@ def test_of_a_fresh_installation_all_is_well_but_that_nobody_can_sign_in(termina
     assert (finished.code, ill(finished), finished.err) == (0, {("managed owner", "warning")}, "")
     assert set(healths(finished)) == {
         "settings", "data folder", "secret files", "secrets", "managed owner", "vault key", "database", "workers", "bedrock keys",
-        "plan", "bedrock us-east-1", "disk", "spool", "time zones", "pages",
+        "second factor", "plan", "bedrock us-east-1", "disk", "spool", "time zones", "pages",
     }  # fmt: skip
+
+
+def second_factor(terminal: Terminal, **environ: str) -> Finding:
+    """What is said of it with these settings, whatever else is wrong with them."""
+    settings = replace(terminal.settings, **environ)  # type: ignore[arg-type]
+    database = open_database(terminal.settings, pool_size=1)
+    [found] = look_at_owners(settings, database)
+    database.close()
+    return found
+
+
+def test_an_owner_without_a_second_factor_is_a_warning_in_production_until_it_is_demanded(terminal: Terminal) -> None:
+    terminal("admin create ann --role owner")
+    production: Any = {"environment": "production"}
+
+    local, warned = second_factor(terminal), second_factor(terminal, **production)
+    demanded = second_factor(terminal, **production, admin_require_totp=True)  # type: ignore[arg-type]
+
+    assert (local.health, warned.health, demanded.health) == (Health.WELL, Health.WARNING, Health.WELL)
+    assert ("1 active owners have none" in warned.says, "PROXY_ADMIN_REQUIRE_TOTP" in warned.mend) == (True, True)
 
 
 def test_every_setting_that_is_wrong_is_told_and_what_can_be_looked_at_still_is(terminal: Terminal) -> None:

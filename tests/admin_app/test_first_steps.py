@@ -9,6 +9,7 @@ import pytest
 
 from admin_app.first_steps_operations import GET_FIRST_STEPS
 from core.actor import Role
+from core.admins import add_admin
 from core.db import Database
 from core.ledger import write_batch
 from core.pages import Pages
@@ -29,7 +30,7 @@ def office(database: Database) -> Office:
 
 
 def checklist(desk: Desk, **more: Any) -> str:
-    values = {"steps": desk.does(GET_FIRST_STEPS), "may_edit": True, **more}
+    values = {"steps": desk.does(GET_FIRST_STEPS), "may_edit": True, "may_own": False, **more}
     return Pages("0.0.0").render("_first_steps.html", **values)
 
 
@@ -66,6 +67,15 @@ def test_a_viewer_sees_the_steps_without_a_link(desk: Desk) -> None:
     page = checklist(desk, may_edit=False)
 
     assert ("A first user" in page, links(page)) == (True, [])
+
+
+def test_an_owner_without_a_second_factor_is_a_step_that_only_owners_are_led_to(desk: Desk) -> None:
+    desk.database.run(lambda c: add_admin(c, "ann", Role.OWNER, "a hash", NOW))
+
+    of_owner, of_viewer = checklist(desk, may_own=True), checklist(desk)
+
+    assert ("/admin/account" in links(of_owner), "/admin/account" in links(of_viewer)) == (True, False)
+    assert "A second factor for every owner" in of_viewer
 
 
 def test_when_all_is_done_nothing_is_left_of_it(desk: Desk, office: Office) -> None:

@@ -17,7 +17,7 @@ from core.db import open_database
 from core.local_files import LocalSecrets
 from core.log import AccessLog, LineWriter
 from core.settings import Settings
-from tests.admin_app.desk import Probe, seen
+from tests.admin_app.desk import MODELS, Probe, seen
 from tests.core.office import NOW, SERVER_SECRET
 
 PASSWORD = "correct horse battery staple"
@@ -45,6 +45,7 @@ def surroundings(folder: Path, probe: Probe | None = None, wall: Wall = NOW.time
         AccessLog(writer),
         LocalVault(bytes(32)),
         probe or Probe(),
+        MODELS,
         clock=wall,
         wall=wall,
         known_regions=REGIONS,

@@ -18,6 +18,7 @@ from core.actor import Role
 from tests.admin_app.route_table import Route
 from tests.security.house import FORM, House, Visitor
 
+HOST = "falconframework.org"  # what these requests are sent to
 LINKS = "/claim/"  # the link itself is the secret that a forged form would have to know: no cookie, no token
 FIELDS = {"name": "forged", "role": "owner", "days": "30", "others": "1", "model": "claude-forged", "input": "1", "output": "1"}
 
@@ -45,6 +46,12 @@ FORGERIES: dict[str, Forgery] = {
     "a token cut short": lambda own, other: (urlencode(fields(own[:-1])), {"content-type": FORM}),
     "from another site": lambda own, other: (urlencode(fields(own)), {"content-type": FORM, "sec-fetch-site": "cross-site"}),
     "from a sister site": lambda own, other: (urlencode(fields(own)), {"content-type": FORM, "sec-fetch-site": "same-site"}),
+    "from another origin": lambda own, other: (urlencode(fields(own)), {"content-type": FORM, "origin": "https://evil.example"}),
+    "from an origin that looks alike": lambda own, other: (
+        urlencode(fields(own)),
+        {"content-type": FORM, "origin": f"http://{HOST}.x"},
+    ),
+    "from another port": lambda own, other: (urlencode(fields(own)), {"content-type": FORM, "origin": f"http://{HOST}:8081"}),
     "as plain text": lambda own, other: (urlencode(fields(own)), {"content-type": "text/plain"}),
     "without a type": lambda own, other: (urlencode(fields(own)), {}),
     "as JSON": lambda own, other: (json.dumps(fields(own)), {"content-type": "application/json"}),
@@ -52,7 +59,7 @@ FORGERIES: dict[str, Forgery] = {
     "in parts": lambda own, other: (multipart(own), {"content-type": "multipart/form-data; boundary=x"}),
     "the token in the address": lambda own, other: (urlencode(fields(None)), {"content-type": FORM, "x-csrf-token": own}),
 }
-FROM_ELSEWHERE = ("from another site", "from a sister site")
+FROM_ELSEWHERE = tuple(name for name in FORGERIES if name.startswith("from "))
 
 
 def changing(house: House) -> list[tuple[Route, str]]:
@@ -90,11 +97,34 @@ def test_a_link_is_not_used_from_another_site(house: House, forgery: str) -> Non
     assert (statuses, house.rows() == before) == ([403], True)
 
 
-def test_a_form_of_its_own_page_is_let_through(house: House) -> None:
+def test_looking_changes_nothing_whatever_is_looked_at(house: House) -> None:
+    """Or a picture on another site could do it: no token is asked for then."""
+    owner, before = house.signed_in(Role.OWNER), house.rows()
+    shown = [route for route in house.routes if "GET" in route.methods]
+
+    statuses = {route.path: owner.ask(house.app, "GET", route.at(house.furnished.ids), None).status_code for route in shown}
+
+    assert len(statuses) > 40
+    assert {path: status for path, status in statuses.items() if status not in (200, 303)} == {}
+    assert house.rows() == before
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"sec_fetch_site": "same-origin"},
+        {"origin": f"http://{HOST}"},
+        {"origin": "null"},  # what our own referrer policy makes of it
+        {"origin": "https://proxy.example.com", "sec_fetch_site": "same-origin"},  # something in front changes Host
+        {},
+    ],
+    ids=str,
+)
+def test_a_form_of_its_own_page_is_let_through(house: House, said: dict[str, str]) -> None:
     """What the refusals above are worth: the same form with its token is not refused."""
     owner = house.signed_in(Role.OWNER)
-    form: Any = {"csrf_token": owner.token, "name": "made here"}
+    form: Any = {"csrf_token": owner.token, "name": f"made here {sorted(said.items())}"}
 
-    answer = owner.ask(house.app, "POST", f"{HOME}/users/new", form, sec_fetch_site="same-origin")
+    answer = owner.ask(house.app, "POST", f"{HOME}/users/new", form, **said)
 
     assert (answer.status_code, "notice=user-added" in answer.headers["location"]) == (303, True)
