@@ -39,6 +39,7 @@ _SYSTEMS = (
     ("Windows", "Windows"),
     ("Linux", "Linux"),
 )
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[\d:.]*(?:Z|\+00:00)")
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -80,7 +81,7 @@ class Pages:
             fine_duration,
         )
         times = (day_and_time, time_of_day, machine_time, ago, ahead)
-        filters = (*numbers, *times, short_model, browser, words, with_query)
+        filters = (*numbers, *times, short_model, browser, plainly, words, with_query)
         environment.filters |= {each.__name__: each for each in filters}
         tags = {file.name: file.tag for file in self.files}
         environment.globals |= {"version": version, "tags": tags, "nothing": NOTHING}
@@ -213,6 +214,18 @@ def browser(user_agent: str) -> str:
     name = next((f"{name} {found[1]}" for name, mark in _BROWSERS if (found := re.search(mark, user_agent))), "")
     system = next((name for name, mark in _SYSTEMS if mark in user_agent), "")
     return f"{name} on {system}" if name and system else name or user_agent
+
+
+def plainly(value: Any) -> str:
+    """A value of a document as people write it: yes and no, moments without what is below a minute, a list with commas."""
+    if value is None or value in ("", []):
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(plainly, value))
+    found = _MOMENT.fullmatch(value) if isinstance(value, str) else None
+    return f"{found[1]} {found[2]} UTC" if found else str(value)
 
 
 def words(name: str) -> str:

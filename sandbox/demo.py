@@ -20,7 +20,7 @@ import bcrypt
 from sandbox.client import Sandbox
 from sandbox.demo_desk import Desk
 from sandbox.demo_team import OTHERS, STARS, Member, Set, change_things, hire_admins, set_up
-from sandbox.demo_work import UNKNOWN_BETA, Answered, Turn, ask, turns_of
+from sandbox.demo_work import BETAS_OF_BEDROCK, Answered, Turn, ask, turns_of
 from sandbox.product import Product, free_port, temporary_product
 
 PORT = 8080
@@ -41,7 +41,7 @@ def run_demo(arguments: list[str]) -> int:
     wanted.add_argument("--once", action="store_true", help="end after the story instead of going on with live traffic")
     options = wanted.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it still takes its servers with it
-    with Sandbox("anthropic") as anthropic, Sandbox("bedrock") as bedrock:
+    with Sandbox("anthropic") as anthropic, Sandbox("bedrock", BETAS_OF_BEDROCK) as bedrock:
         settings = {
             "PROXY_PLAN_URL": anthropic.url,
             "PROXY_BEDROCK_URL": bedrock.url,
@@ -127,7 +127,7 @@ class Demo:
 
     def _work(self, member: Member, leisure: float = 1.0) -> None:
         dice = random.Random(member.name)
-        for turn in turns_of(dice, UNKNOWN_BETA if member.strategy == "bedrock_only" else ""):
+        for turn in turns_of(dice, is_newer=member.used >= 100):
             self._ask(member.name, turn, member.used)
             time.sleep(dice.uniform(0.5, 3) * leisure)
 

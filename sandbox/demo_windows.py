@@ -15,6 +15,7 @@ from pathlib import Path
 
 _QUARTER = timedelta(minutes=15)
 _QUARTERS = 7 * 96
+_OF_WEEK = 0.12  # what the stand-in says of seven days, now
 _INSERT = "INSERT OR IGNORE INTO plan_window_history (access_key_id, window, at, utilization) VALUES (?, ?, ?, ?)"
 
 
@@ -27,7 +28,7 @@ def write_past(database: Path, full_by_key: dict[str, int], now: datetime) -> No
 
 def _rows(key_id: str, full: int, now: datetime) -> list[tuple[str, str, str, float]]:
     """Up during the hours of work, back to nothing with each reset; the week's share climbs all the while."""
-    dice, rows, of_five, of_week = random.Random(full), [], 0.0, 0.05
+    dice, rows, of_five, of_week = random.Random(full), [], 0.0, 0.0
     step = full / 100 / 16
     start = now.astimezone(UTC).replace(minute=now.minute // 15 * 15, second=0, microsecond=0, tzinfo=None)
     for quarter in range(_QUARTERS, 0, -1):
@@ -36,6 +37,7 @@ def _rows(key_id: str, full: int, now: datetime) -> list[tuple[str, str, str, fl
             of_five = 0.0
         if 8 <= at.hour < 19 and at.weekday() < 5:
             gained = step * dice.uniform(0.4, 1.5)
-            of_five, of_week = min(of_five + gained, 1.0), min(of_week + gained / 12, 0.97)
+            of_five, of_week = min(of_five + gained, 1.0), of_week + gained
         rows += [(key_id, name, f"{at:%Y-%m-%d %H:%M:%S.%f}", share) for name, share in (("5h", of_five), ("7d", of_week))]
-    return rows
+    most = of_week / _OF_WEEK or 1
+    return [(key, name, at, share / most if name == "7d" else share) for key, name, at, share in rows]

@@ -21,7 +21,19 @@ HEADERS = {
     "anthropic-version": "2023-06-01",
     "anthropic-beta": "oauth-2025-04-20",
 }
-UNKNOWN_BETA = "demo-preview-2026-11-20"  # newer than Bedrock: what the product has to learn of by a refusal
+# What a newer client asks for. The demo's Bedrock takes a part of it, and the product learns which by being refused.
+BETAS = (
+    "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27,afk-mode-2026-01-31,"
+    "fine-grained-tool-streaming-2025-05-14,effort-2025-11-24"
+)
+BETAS_OF_BEDROCK = ("--allow-sets", "7")
+_USES: dict[str, Any] = {
+    "max_tokens": 4096,
+    "thinking": {"type": "adaptive"},
+    "context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]},
+    "output_config": {"effort": "high"},
+    "tools": [{"name": "read", "input_schema": {"type": "object"}}],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +45,7 @@ class Turn:
     parent_id: str = ""
     model: str = MODELS[1]
     words: int = 1
-    beta: str = ""
+    is_newer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +58,7 @@ class Answered:
     text: str
 
 
-def turns_of(dice: random.Random, beta: str = "") -> Iterator[Turn]:
+def turns_of(dice: random.Random, *, is_newer: bool = False) -> Iterator[Turn]:
     """Endless work. A conversation grows; an agent may begin others, up to three below one another."""
     while True:
         session_id, model = str(uuid.UUID(int=dice.getrandbits(128), version=4)), dice.choice(MODELS)
@@ -57,12 +69,18 @@ def turns_of(dice: random.Random, beta: str = "") -> Iterator[Turn]:
                 agents.append((f"a{dice.getrandbits(64):016x}", parent))
             agent_id, parent_id = dice.choice(agents)
             of = MODELS[2] if agent_id and dice.random() < 0.4 else model
-            yield Turn(session_id, agent_id, parent_id, of, dice.randrange(40, 400) * (number + 1), beta)
+            yield Turn(session_id, agent_id, parent_id, of, dice.randrange(40, 400) * (number + 1), is_newer)
 
 
 def ask(base_url: str, credential: str, turn: Turn) -> Answered:
     said = "hello " * turn.words
-    body = {"model": turn.model, "max_tokens": 200, "stream": True, "messages": [{"role": "user", "content": said}]}
+    body: dict[str, Any] = {
+        "model": turn.model,
+        "max_tokens": 200,
+        "stream": True,
+        "messages": [{"role": "user", "content": said}],
+    }
+    body |= _USES if turn.is_newer else {}
     request = urllib.request.Request(
         f"{base_url}/v1/messages?beta=true", json.dumps(body).encode(), _headers(turn) | {"authorization": f"Bearer {credential}"}
     )
@@ -81,7 +99,7 @@ def _headers(turn: Turn) -> dict[str, str]:
         "x-claude-code-agent-id": turn.agent_id,
         "x-claude-code-parent-agent-id": turn.parent_id,
     }
-    betas = {"anthropic-beta": f"{HEADERS['anthropic-beta']},{turn.beta}"} if turn.beta else {}
+    betas = {"anthropic-beta": f"{HEADERS['anthropic-beta']},{BETAS}"} if turn.is_newer else {}
     return HEADERS | betas | {name: value for name, value in ids.items() if value}
 
 
