@@ -77,11 +77,10 @@ def whose_pages(desk: Desk, ada: Set) -> dict[str, str]:
         return desk.do("GET", f"/claude-sessions?user_id={ada.user_id}")["data"]
 
     eventually(lambda: any("demo" not in each["session_id"] for each in sessions()))
-    live = [each for each in sessions() if "demo" not in each["session_id"]]
     fell_back = desk.do("GET", "/requests?provider=bedrock&fault=plan_exhausted")["data"][0]
     jean = next(each for each in desk.do("GET", "/admins")["data"] if each["username"] == "jean")
     ids = {"user_id": ada.user_id, "key_id": ada.access_key_ids[0], "access_key": ada.access_key, "admin_id": jean["id"]}
-    ids["session_id"] = max(live, key=lambda each: each["agents"])["session_id"]
+    ids["session_id"] = max(sessions(), key=lambda each: (each["agents"], each["figures"]["bedrock"]))["session_id"]
     return {**ids, "request_id": fell_back["request_id"]}
 
 
