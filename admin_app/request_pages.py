@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Any
 
 import falcon
@@ -37,9 +39,37 @@ FAULTS = (
 )
 
 
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)Z")
+_SKIPPED = re.compile(r"^skipped\((.*)\)$")
+_FAULT = re.compile(rf"\b(?:{'|'.join(FAULTS)})\b")
+
+
 def routes(front: Front) -> dict[str, Any]:
     """Path -> resource."""
     return {HOME: RequestsPage(front), f"{HOME}/{{request_id}}": RequestPage(front)}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One reason code of a trace, for people: `plan:skipped(budget_spent)` is of the plan, "skipped: budget spent"."""
+
+    who: str
+    what: str
+
+
+def step(code: str) -> Step:
+    """Names of betas and fields stay as they are; where nobody is named, neither is `who`."""
+    who, colon, what = code.partition(":")
+    if not colon or who not in ("plan", "bedrock"):
+        return Step("", words_of(code))
+    if what.isdigit():
+        return Step(who, f"answered with {what}")
+    return Step(who, words_of(what))
+
+
+def words_of(code: str) -> str:
+    shown = _MOMENT.sub(r"\1 UTC", _SKIPPED.sub(r"skipped: \1", code))
+    return _FAULT.sub(lambda found: found[0].replace("_", " "), shown)
 
 
 class RequestsPage:
@@ -66,4 +96,6 @@ class RequestPage:
     def on_get(self, req: falcon.Request, resp: falcon.Response, request_id: str) -> None:
         work = self._front.enter(req, resp)
         found = self._front.ask(work, does.GET, {"request_id": request_id})
-        self._front.show(req, resp, "requests/one.html", nav="requests", request=found)
+        self._front.show(
+            req, resp, "requests/one.html", nav="requests", request=found, steps=[step(each) for each in found.trace]
+        )

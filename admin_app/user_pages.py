@@ -18,6 +18,7 @@ from admin_app.fields import from_texts
 from admin_app.front import Front, Texts, problems_of, query_of, see_other
 from admin_app.operation import Operation, Work, perform
 from core.access import Refused
+from core.pages import many
 from core.types import Strategy, UserStatus
 from core.user_list import UserSort
 
@@ -101,7 +102,7 @@ def _before_activating(work: Work, params: dict[str, str]) -> Said:
 def _before_deactivating(work: Work, params: dict[str, str]) -> Said:
     user = _user(work, params)
     lines = (
-        f"All {user.active_keys} active keys of theirs are refused within two seconds; answers under way are finished.",
+        f"All their access keys ({user.active_keys} active) are refused within two seconds; answers under way are finished.",
         "Nothing is deleted: they can be activated again.",
     )
     return Said(f"Deactivate {user.name}?", lines, "Deactivate", f"{HOME}/{user.id}")
@@ -110,7 +111,7 @@ def _before_deactivating(work: Work, params: dict[str, str]) -> Said:
 def _before_deleting(work: Work, params: dict[str, str]) -> Said:
     user = _user(work, params)
     lines = (
-        f"{user.active_keys} access keys are revoked, {user.bedrock_keys} Bedrock keys destroyed. This is for good.",
+        f"Revokes {many(user.active_keys, 'access key')}, destroys {many(user.bedrock_keys, 'Bedrock key')}. This is for good.",
         "What they used stays in the ledger. Their name cannot be given to anybody else.",
     )
     return Said(f"Delete {user.name}?", lines, "Delete for good", f"{HOME}/{user.id}")

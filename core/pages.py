@@ -7,6 +7,7 @@ template misses is an error, not a gap; times are UTC.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,6 +29,22 @@ _FIXED = (("style.css", "text/css; charset=utf-8"), ("icon.svg", "image/svg+xml"
 _HTMX = Path("static", "django_htmx", "htmx-2.min.js")  # inside the django-htmx wheel, of which nothing else is used
 _AT_A_TIME = 32  # pieces of a page: a few tenths of a millisecond
 _TURN_S = 0.002
+# The first that fits: Edge names Chrome, too, and Chrome Safari.
+_BROWSERS = (
+    ("Edge", r"Edg[A-Za-z]*/(\d+)"),
+    ("Firefox", r"(?:Firefox|FxiOS)/(\d+)"),
+    ("Chrome", r"(?:HeadlessChrome|Chrome|CriOS)/(\d+)"),
+    ("Safari", r"Version/(\d+)[\d.]* .*Safari"),
+)
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("macOS", "Mac OS X"),
+    ("Windows", "Windows"),
+    ("Linux", "Linux"),
+)
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[\d:.]*(?:Z|\+00:00)")
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -55,9 +72,22 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        numbers = (count, compact, money, dollars, small_dollars, rate, share_of, percent_of, duration, fine_duration)
+        numbers = (
+            count,
+            many,
+            compact,
+            money,
+            fine_money,
+            dollars,
+            small_dollars,
+            rate,
+            share_of,
+            percent_of,
+            duration,
+            fine_duration,
+        )
         times = (day_and_time, time_of_day, machine_time, ago, ahead)
-        filters = (*numbers, *times, short_model, words, with_query)
+        filters = (*numbers, *times, short_model, browser, plainly, words, with_query)
         environment.filters |= {each.__name__: each for each in filters}
         tags = {file.name: file.tag for file in self.files}
         environment.globals |= {"version": version, "tags": tags, "nothing": NOTHING}
@@ -98,8 +128,13 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def many(number: int, name: str) -> str:
+    """1 error, 12 errors"""
+    return f"{count(number)} {name}" if number == 1 else f"{count(number)} {name}s"
+
+
 def compact(number: int) -> str:
-    """999, 12.3k, 4.56M: three digits that matter."""
+    """999, 12.3 k, 4.56 M: three digits that matter, and a space that no line breaks at."""
     if number < 1000:
         return str(number)
     value, unit = number / 1000, "k"
@@ -107,14 +142,17 @@ def compact(number: int) -> str:
         if value < 999.5:
             break
         value, unit = value / 1000, bigger
-    return f"{value:.{max(0, 3 - len(str(int(value))))}f}{unit}"
+    return f"{value:.{max(0, 3 - len(str(int(value))))}f}\N{NO-BREAK SPACE}{unit}"
 
 
 def money(micros: int) -> str:
-    """$12.34, and below a dollar enough digits to tell something from nothing."""
-    if micros == 0:
-        return "$0"
-    return f"${micros / 1_000_000:,.2f}" if abs(micros) >= 1_000_000 else f"${micros / 1_000_000:.4f}"
+    """$12.34: as `dollars`, for sums."""
+    return dollars(Decimal(micros) / 1_000_000)
+
+
+def fine_money(micros: int) -> str:
+    """As `small_dollars`, for what one request cost."""
+    return small_dollars(Decimal(micros) / 1_000_000)
 
 
 def dollars(amount: Decimal) -> str:
@@ -183,6 +221,25 @@ def ahead(moment: datetime, now: datetime) -> str:
 def short_model(model: str) -> str:
     """Without the place and the vendor that Bedrock puts before a name."""
     return model.rpartition("anthropic.")[2]
+
+
+def browser(user_agent: str) -> str:
+    """Chrome 156 on Linux; of what is no browser's, the text as it came."""
+    name = next((f"{name} {found[1]}" for name, mark in _BROWSERS if (found := re.search(mark, user_agent))), "")
+    system = next((name for name, mark in _SYSTEMS if mark in user_agent), "")
+    return f"{name} on {system}" if name and system else name or user_agent
+
+
+def plainly(value: Any) -> str:
+    """A value of a document as people write it: yes and no, moments without what is below a minute, a list with commas."""
+    if value is None or value in ("", []):
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(plainly, value))
+    found = _MOMENT.fullmatch(value) if isinstance(value, str) else None
+    return f"{found[1]} {found[2]} UTC" if found else str(value)
 
 
 def words(name: str) -> str:

@@ -7,49 +7,32 @@ way, the plan comes back. Then goes on with live traffic until it is interrupted
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import signal
 import socket
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
 from threading import Thread
 from typing import Any
 
 import bcrypt
 
 from sandbox.client import Sandbox
-from sandbox.demo_team import OTHERS, STARS, Member, set_up
+from sandbox.demo_desk import Desk
+from sandbox.demo_team import OTHERS, STARS, Member, Set, change_things, hire_admins, set_up
+from sandbox.demo_work import BETAS_OF_BEDROCK, Answered, Turn, ask, turns_of
 from sandbox.product import Product, free_port, temporary_product
 
 PORT = 8080
 PASSWORD = "demo"
 RESET_S = 12
-MODELS = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5")
+_GREETING = Turn()
 BAD_MOMENTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("overloaded", {}),
     ("plan_exhausted", {"reset": 20}),
     ("error_500", {}),
     ("cut_midstream", {"after": 6}),
 )
-HEADERS = {
-    "content-type": "application/json",
-    "anthropic-version": "2023-06-01",
-    "anthropic-beta": "oauth-2025-04-20",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What a developer got: `provider` and `fallback` are the proxy's own headers."""
-
-    status: int
-    provider: str
-    fallback: str
-    text: str
 
 
 def run_demo(arguments: list[str]) -> int:
@@ -58,7 +41,7 @@ def run_demo(arguments: list[str]) -> int:
     wanted.add_argument("--once", action="store_true", help="end after the story instead of going on with live traffic")
     options = wanted.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it still takes its servers with it
-    with Sandbox("anthropic") as anthropic, Sandbox("bedrock") as bedrock:
+    with Sandbox("anthropic") as anthropic, Sandbox("bedrock", BETAS_OF_BEDROCK) as bedrock:
         settings = {
             "PROXY_PLAN_URL": anthropic.url,
             "PROXY_BEDROCK_URL": bedrock.url,
@@ -74,14 +57,15 @@ class Demo:
     def __init__(self, anthropic: Sandbox, product: Product) -> None:
         self._anthropic = anthropic
         self._product = product
-        self._keys: dict[str, str] = {}
+        self._owner = Desk(product.url, "admin", PASSWORD)
+        self._team: dict[str, Set] = {}
 
     def run(self, *, once: bool) -> int:
         say("Setting up developers with access keys, Bedrock keys and a month behind them ...")
-        self._keys = set_up(self._product, STARS)
         self._product.start()
+        self._join(self._owner, STARS)
         say(f"\n  Admin:      {self._product.url}/admin   (user name admin, password {PASSWORD})")
-        say(f"  Developer:  export ANTHROPIC_BASE_URL={self._product.base_url(self._keys['ada'])}\n")
+        say(f"  Developer:  export ANTHROPIC_BASE_URL={self._product.base_url(self._team['ada'].access_key)}\n")
         if not once:
             Thread(target=self._others_join, daemon=True).start()
         try:
@@ -119,6 +103,7 @@ class Demo:
         return answered.provider == provider and fallback in (None, answered.fallback)
 
     def _live_traffic(self) -> None:
+        self._anthropic.fault("plan_exhausted", match={"credential": "used-100"}, reset=9000)
         say("\n-- Live traffic goes on, with a fault now and then. Ctrl-C ends it.")
         for each in STARS:
             Thread(target=self._work, args=(each,), daemon=True).start()
@@ -130,41 +115,28 @@ class Demo:
             say(f"   {time.strftime('%H:%M:%S')} the plan has a bad moment: {fault}")
 
     def _others_join(self) -> None:
-        """The rest of the team, while everything runs; they work at their leisure."""
-        self._keys |= set_up(self._product, OTHERS)
+        """The rest of the team and the other admins, while everything runs; they work at their leisure."""
+        owner, editor = hire_admins(self._owner, self._product.url)
+        self._join(editor, OTHERS)
+        change_things(owner, editor, self._team)
         for each in OTHERS:
             Thread(target=self._work, args=(each, 5.0), daemon=True).start()
 
+    def _join(self, desk: Desk, members: tuple[Member, ...]) -> None:
+        self._team |= {each.member.name: each for each in set_up(self._product, desk, members)}
+
     def _work(self, member: Member, leisure: float = 1.0) -> None:
         dice = random.Random(member.name)
-        while True:
-            self._ask(member.name, dice.choice(MODELS), member.used)
+        for turn in turns_of(dice, is_newer=member.used >= 100):
+            self._ask(member.name, turn, member.used)
             time.sleep(dice.uniform(0.5, 3) * leisure)
 
-    def _ask(self, name: str, model: str = MODELS[1], used: int = 31) -> Answered:
-        body = {"model": model, "max_tokens": 200, "stream": True, "messages": [{"role": "user", "content": "hello"}]}
-        url = f"{self._product.base_url(self._keys[name])}/v1/messages?beta=true"
-        request = urllib.request.Request(
-            url, json.dumps(body).encode(), {**HEADERS, "authorization": f"Bearer sk-ant-oat01-demo-used-{used}"}
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return _answered(answer.status, answer.headers, answer.read())
-        except urllib.error.HTTPError as error:
-            return _answered(error.code, error.headers, error.read())
-        except OSError as error:
-            return Answered(0, "", "", str(error))
+    def _ask(self, name: str, turn: Turn = _GREETING, used: int = 31) -> Answered:
+        return ask(self._product.base_url(self._team[name].access_key), f"sk-ant-oat01-demo-used-{used}", turn)
 
 
 def say(text: str) -> None:
     print(text, flush=True)
-
-
-def _answered(status: int, headers: object, body: bytes) -> Answered:
-    named = dict(headers.items())  # type: ignore[attr-defined]
-    events = [json.loads(line[6:]) for line in body.decode().splitlines() if line.startswith("data: ")]
-    said = "".join(event["delta"].get("text", "") for event in events if event["type"] == "content_block_delta")
-    return Answered(status, named.get("x-proxy-provider", "nobody"), named.get("x-proxy-fallback", ""), said)
 
 
 def _await(holds: Callable[[], bool], seconds: float) -> bool:

@@ -66,7 +66,9 @@ def _sessions(habits: list[Habit], day: datetime, dice: random.Random) -> Iterat
 def _requests(session: _Session, dice: random.Random) -> Iterator[tuple[datetime, dict[str, Any]]]:
     """A conversation that grows, with a subagent or two of its own in some."""
     at, cached = session.began, dice.randrange(12_000, 25_000)
-    agents = [("", "")] + [(f"agent-{number}", "main") for number in range(dice.choices((0, 1, 2), (6, 3, 1))[0])]
+    agents = [("", "")]
+    for _ in range(dice.choices((0, 1, 2, 3, 4), (6, 3, 2, 1, 1))[0]):
+        agents.append((f"a{dice.getrandbits(64):016x}", dice.choice(agents)[0]))
     for turn in range(dice.randrange(6, 26)):
         at += timedelta(seconds=dice.uniform(8, 150))
         agent, parent = agents[0] if turn < 4 else dice.choice(agents)

@@ -106,7 +106,7 @@ def test_a_circuit_of_the_plan_is_closed_from_the_keys_page(owner: Browser, offi
 
     owner.post(f"/admin/keys/{key.id}/circuits", family="opus")
 
-    assert ("plan_exhausted" in before, "plan_exhausted" in owner.get(f"/admin/keys/{key.id}").text) == (True, False)
+    assert ("plan exhausted" in before, "plan exhausted" in owner.get(f"/admin/keys/{key.id}").text) == (True, False)
 
 
 # Bedrock keys

@@ -1,57 +1,47 @@
 """Pictures of every page for docs/screenshots: `python -m tests.browser.screenshots [folder]`, or `make screenshots`.
 
-Furnishes a product with a team at work, and takes each page light and dark, wide and narrow, as WebP of at most 120 KB. Pages
-come from the app's own route table: of forms that differ in nothing but whose they are, one.
+Furnishes a product with the demo's team at work, and takes each page light and dark, wide and narrow, as WebP of at most 120 KB.
+Pages come from the app's own route table: of forms that differ in nothing but whose they are, one.
 """
 
 from __future__ import annotations
 
 import base64
 import random
-import re
 import shutil
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
-from sqlalchemy import Connection
 
-from core.ledger import write_batch
-from core.plan_window_rows import write_windows
-from core.plan_windows import PlanWindow, PlanWindows
-from core.record import RequestRecord
 from sandbox.client import Sandbox
-from tests.browser.at_work import ask
+from sandbox.demo_desk import Desk
+from sandbox.demo_team import OTHERS, STARS, Set, change_things, hire_admins, set_up
+from sandbox.demo_work import BETAS_OF_BEDROCK, ask, turns_of
 from tests.browser.chromium import FLAGS, NARROW, WIDE, Visitor, visiting
-from tests.browser.town import Town, open_town
-from tests.furnished import utc_now
+from tests.browser.town import OWNER, PASSWORD, Town, open_town
+from tests.furnished import Furnished
+from tests.live.admin_browser import eventually
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 MOST_BYTES = 120_000
 _MOST_HEIGHT = 2000
-_BASE_URL = re.compile(r"http://[\w.:]+/ak/ak_\w+")
-_KEY = re.compile(r"/admin/keys/(key_\w+)")
-_TEAM = (
-    "Grace Example",
-    "Linus Example",
-    "Hedy Example",
-    "Alan Example",
-    "Barbara Example",
-    "Katherine Example",
-    "Edsger Example",
-)
-_MODELS = (("claude-opus-5-5", 5.0), ("claude-sonnet-5-5", 2.0), ("claude-haiku-5-5", 0.6))
-_FAULTS = ("plan_exhausted", "plan_exhausted", "plan_overloaded", "plan_timeout")
+_TURNS = 18
+_OF_DEVELOPERS = ("status", "status-session")
 
 
 def main(folder: Path) -> int:
     """How many pictures are larger than they may be."""
     folder.mkdir(parents=True, exist_ok=True)
     too_large = 0
-    with Sandbox("anthropic") as anthropic, Sandbox("bedrock") as bedrock, open_town(anthropic, bedrock) as town:
+    with (
+        Sandbox("anthropic") as anthropic,
+        Sandbox("bedrock", BETAS_OF_BEDROCK) as bedrock,
+        open_town(anthropic, bedrock) as town,
+    ):
         furnish(town)
         for name, scheme, width, page in pictures(town):
             picture = taken(page)
@@ -62,69 +52,36 @@ def main(folder: Path) -> int:
 
 
 def furnish(town: Town) -> None:
-    """A team with two weeks of work behind it; `town.furnished` is the first of them."""
-    town.furnish()
-    first, dice = town.furnished, random.Random(5)
-    people = [first.ids]
-    for name in _TEAM:
-        client = town.client()
-        client.get("/admin/users/new")
-        mail = f"{name.split()[0].lower()}@example.com"
-        added = client.post("/admin/users/new", name=name, email=mail, monthly_budget_usd=str(dice.choice((50, 100, 250))))
-        user_id = added.headers["location"].rpartition("/")[2].partition("?")[0]
-        client.get(f"/admin/users/{user_id}/keys/new")
-        issued = client.post(f"/admin/users/{user_id}/keys/new", name=dice.choice(("laptop", "desktop", "build server")))
-        client.get(f"/admin/users/{user_id}/bedrock-keys/new")
-        client.post(f"/admin/users/{user_id}/bedrock-keys/new", secret="bedrock-sandbox", region="us-east-1", residency="global")
-        people.append({"user_id": user_id, "key_id": _KEY.findall(issued.text)[0]})
-        ask(_BASE_URL.findall(issued.text)[0])
-    town.database.run(lambda c: plan_history(c, first.ids["key_id"]))
-    records = [record(number, dice.choice(people), dice) for number in range(3000)]
-    for start in range(0, len(records), 500):
-        town.database.run(lambda c, start=start: write_batch(c, records[start : start + 500]))  # type: ignore[misc]
+    """The demo's team, its admins and an hour of work; `town.furnished` names those whose pages are taken."""
+    town.furnish("katherine")
+    desk = Desk(town.url, OWNER, PASSWORD)
+    owner, editor = hire_admins(desk, town.url)
+    team = {each.member.name: each for each in set_up(town.product, editor, (*STARS, *OTHERS))}
+    change_things(owner, editor, team)
+    town.anthropic.fault("plan_exhausted", match={"credential": "used-100"}, reset=9000)
+    for each in team.values():
+        work(town, each)
+    town.furnished = Furnished({**town.furnished.ids, **whose_pages(desk, team["ada"])}, town.furnished.secrets)
 
 
-def plan_history(connection: Connection, key_id: str) -> None:
-    """A week of a plan that is used in the day and rests at night."""
-    now, used = utc_now(), 0.02
-    for quarter in range(7 * 96, -1, -1):
-        at = now - timedelta(minutes=15 * quarter)
-        used += 0.0018 if 8 <= at.hour < 19 else 0.0002
-        of_five_hours = 0.08 + 0.13 * ((quarter // 4) % 5) if 8 <= at.hour < 19 else 0.03
-        reset = now.timestamp()
-        windows = (
-            PlanWindow("5h", "allowed", of_five_hours, reset + 9000),
-            PlanWindow("7d", "allowed", min(used, 0.99), reset + 2e5),
-        )
-        write_windows(connection, {key_id: PlanWindows(at.timestamp(), "allowed", "five_hour", windows=windows)})
+def work(town: Town, each: Set) -> None:
+    turns = turns_of(random.Random(each.member.name), is_newer=each.member.used >= 100)
+    for turn in islice(turns, _TURNS):
+        ask(town.product.base_url(each.access_key), f"sk-ant-oat01-demo-used-{each.member.used}", turn)
 
 
-def record(number: int, whose: Any, dice: random.Random) -> RequestRecord:
-    now, (model, price) = utc_now(), dice.choices(_MODELS, (5, 8, 4))[0]
-    at = now - timedelta(minutes=dice.triangular(1, 20_000, 1)) if number > 40 else now - timedelta(minutes=number)
-    fell_back, failed = dice.random() < 0.22, dice.random() < 0.01
-    read, fresh, out = int(dice.expovariate(1 / 60_000)), int(dice.expovariate(1 / 3000)), int(dice.expovariate(1 / 900))
-    cost = int((read * 0.1 + fresh + out * 5) * price)
-    given: dict[str, Any] = {
-        "session_id": f"{dice.randrange(60):08x}-2222-4333-8444-555555555555",
-        "agent_id": dice.choice(("", "", "explorer", "reviewer")),
-        "provider": "bedrock" if fell_back else "plan",
-        "fault": dice.choice(_FAULTS) if fell_back else "",
-        "trace": "plan:plan_exhausted; bedrock:ok" if fell_back else "plan:ok",
-        "model_asked": model,
-        "model_served": f"global.anthropic.{model}" if fell_back else model,
-        "streamed": True,
-        "status": 529 if failed else 200,
-        "input_tokens": fresh,
-        "output_tokens": out,
-        "cache_read_tokens": read,
-        "cost_micros": cost if fell_back else 0,
-        "list_value_micros": cost,
-        "first_byte_ms": dice.lognormvariate(6.2, 0.5),
-        "total_ms": dice.lognormvariate(8.6, 0.8),
-        "overhead_ms": dice.uniform(1, 3),
-    }
-    return RequestRecord(f"req_{number:026d}", at.timestamp(), whose["user_id"], whose["key_id"], **given)
+def whose_pages(desk: Desk, ada: Set) -> dict[str, str]:
+    """Where there is most to see: the session with most agents, a request that fell back, an owner with a second factor."""
+
+    def sessions() -> Any:
+        return desk.do("GET", f"/claude-sessions?user_id={ada.user_id}")["data"]
+
+    eventually(lambda: any("demo" not in each["session_id"] for each in sessions()))
+    fell_back = desk.do("GET", "/requests?provider=bedrock&fault=plan_exhausted")["data"][0]
+    jean = next(each for each in desk.do("GET", "/admins")["data"] if each["username"] == "jean")
+    ids = {"user_id": ada.user_id, "key_id": ada.access_key_ids[0], "access_key": ada.access_key, "admin_id": jean["id"]}
+    ids["session_id"] = max(sessions(), key=lambda each: (each["agents"], each["figures"]["bedrock"]))["session_id"]
+    return {**ids, "request_id": fell_back["request_id"]}
 
 
 def pictures(town: Town) -> Iterator[tuple[str, str, str, Page]]:
@@ -160,8 +117,14 @@ def named(town: Town) -> list[tuple[str, str]]:
         "-".join(part for part in each.path.split("/")[2:] if "{" not in part) + ("-one" if each.path.endswith("}") else ""): each
         for each in pages
     }
-    shown = [(name or "dashboard", route.at(town.furnished.ids)) for name, route in names.items()]
-    return [*shown, ("claim", f"/claim/{town.furnished.ids['token']}"), ("login", "/admin/login")]
+    whose = f"?user={town.furnished.ids['user_id']}"
+    asked = {"sessions": whose, "sessions-one": whose}
+    shown = [(name or "dashboard", route.at(town.furnished.ids) + asked.get(name, "")) for name, route in names.items()]
+    ids = town.furnished.ids
+    own = f"/ak/{ids['access_key']}/status"
+    of_developers = zip(_OF_DEVELOPERS, (own, f"{own}?session={ids['session_id']}"), strict=True)
+    apart = (("missing", "/admin/no-such-page"), ("claim", f"/claim/{ids['token']}"), ("login", "/admin/login"))
+    return [*shown, *of_developers, *apart]
 
 
 def taken(page: Page) -> bytes:

@@ -100,7 +100,7 @@ def test_times_are_the_readers_own_with_utc_on_hover(visit: Any, town: Town) -> 
     visitor.go("/admin/audit")
     visitor.go("/admin/account")
 
-    time = visitor.page.locator("time[title$='UTC']").first
+    time = visitor.page.locator("td[data-label='Ends'] time").first
 
     said, title = time.inner_text(), str(time.get_attribute("title"))
     shown = visitor.page.evaluate("(text) => new Date(text + '+09:00').toISOString()", said)

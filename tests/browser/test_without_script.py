@@ -61,7 +61,7 @@ def test_times_say_that_they_are_utc_and_nothing_waits_for_a_script(visit: Any, 
     visitor = visitor_without(visit, town)
     visitor.go("/admin/account")
 
-    assert "UTC" in visitor.page.locator("time").first.inner_text()
+    assert "UTC" in visitor.page.locator("td[data-label='Ends'] time").first.inner_text()
     assert visitor.page.locator("button[data-copy]:visible").count() == 0
 
 
