@@ -82,7 +82,8 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
 
 def _around(outside: Outside, settings: Settings, database: Database) -> Iterator[Callable[[], Iterable[Finding]]]:
     yield lambda: doctor_outside.look_at_database(database, outside.now)
-    yield lambda: doctor_outside.look_at_upstreams(settings, doctor_outside.regions_in_use(settings, database))
+    yield lambda: doctor_outside.look_at_upstreams(settings, doctor_outside.regions_in_use(settings, database), outside.now)
+    yield lambda: doctor_outside.look_at_own_address(settings, outside.now)
 
 
 def _looked(look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:

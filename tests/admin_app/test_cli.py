@@ -56,11 +56,12 @@ class Terminal:
         self.environ = {"PROXY_DATA_DIR": str(folder)}
         self.probe = Probe()
         self.served: list[bool] = []
+        self.now = NOW
 
     def __call__(self, line: str, stdin: str = "") -> Finished:
         out, err = io.StringIO(), io.StringIO()
         outside = Outside(
-            self.environ, io.StringIO(stdin), out, err, lambda: NOW, lambda _: self.probe, self._serve, lambda: MODELS
+            self.environ, io.StringIO(stdin), out, err, lambda: self.now, lambda _: self.probe, self._serve, lambda: MODELS
         )
         return Finished(run(line.split(), outside), out.getvalue(), err.getvalue())
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -24,7 +27,11 @@ KEY = new_access_key()
 
 
 class Upstream(BaseHTTPRequestHandler):
-    """Answers as its server says, and keeps what it was sent."""
+    """Answers as its server says, by the tests' clock, and keeps what it was sent."""
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        server: Any = self.server
+        return format_datetime(server.clock, usegmt=True)
 
     def do_GET(self) -> None:
         server: Any = self.server
@@ -37,23 +44,36 @@ class Upstream(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def upstream() -> Iterator[Any]:
+@contextmanager
+def serving(context: ssl.SSLContext | None = None) -> Iterator[Any]:
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
-    server.seen, server.statuses = [], {"/health": 200, "/statusline": 200}
-    server.url = f"http://127.0.0.1:{server.server_port}"
+    server.seen, server.statuses, server.clock = [], {"/health": 200, "/statusline": 200}, NOW
+    server.url = f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}"
+    if context:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.handle_error = lambda *_: None  # a client that does not trust the certificate hangs up
     Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()
 
 
-@pytest.fixture
-def terminal(tmp_path: Path, upstream: Any) -> Terminal:
-    made = Terminal(tmp_path / "var")
+def migrated(folder: Path, upstream: Any) -> Terminal:
+    made = Terminal(folder / "var")
     made.environ |= {"PROXY_PLAN_URL": upstream.url, "PROXY_BEDROCK_URL": upstream.url}
     made("migrate")
     return made
+
+
+@pytest.fixture
+def upstream() -> Iterator[Any]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, upstream: Any) -> Terminal:
+    return migrated(tmp_path, upstream)
 
 
 @pytest.fixture
@@ -90,7 +110,7 @@ def test_of_a_fresh_installation_all_is_well_but_that_nobody_can_sign_in(termina
     assert (finished.code, ill(finished), finished.err) == (0, {("managed owner", "warning")}, "")
     assert set(healths(finished)) == {
         "settings", "data folder", "secret files", "secrets", "managed owner", "vault key", "database", "workers", "bedrock keys",
-        "plan", "bedrock us-east-1", "disk", "spool", "time zones", "pages",
+        "circuits",        "plan", "bedrock us-east-1", "disk", "spool", "time zones", "pages",
     }  # fmt: skip
 
 
