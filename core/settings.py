@@ -154,6 +154,11 @@ class Settings:
         return self.public_url or f"http://{_REACHABLE.get(host, host)}:{port}"
 
     @property
+    def sqlite_file(self) -> Path:
+        """The database, where the settings name none."""
+        return self.data_dir / "proxy.sqlite"
+
+    @property
     def spool_dir(self) -> Path:
         return self.data_dir / "spool"
 

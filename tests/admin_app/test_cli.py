@@ -270,3 +270,13 @@ def test_serve_hands_over_and_passes_the_exit_code_on(terminal: Terminal) -> Non
     assert terminal("serve").code == 7
     assert terminal("serve --first-run").code == 7
     assert terminal.served == [False, True]
+
+
+@pytest.mark.parametrize("line", ["user list", "serve --first-run", "doctor"])
+def test_nothing_goes_on_without_the_secret_that_all_keys_were_made_with(terminal: Terminal, line: str) -> None:
+    secret = terminal.settings.data_dir / "server_secret"
+    secret.unlink()
+    finished = terminal(line)
+
+    assert (finished.code, secret.exists(), terminal.served) == (1, False, [])
+    assert "restore it from a backup" in finished.out + finished.err
