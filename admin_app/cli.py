@@ -26,7 +26,7 @@ from admin_app.cli_desk import Answer, Desk, Outside, Parser, Usage, Words
 from core.access import Refused
 from core.crypto import CannotOpen
 from core.db import DatabaseAway, migrate, open_database, schema_is_current
-from core.local_files import ensure_local, lost_secrets
+from core.local_files import ensure_local
 from core.settings import BadSettings, load_settings
 
 MIGRATE_COMMAND = "python -m admin_app migrate"
@@ -57,8 +57,6 @@ def _answer(arguments: Namespace, outside: Outside) -> Answer | int:
         found: Answer = arguments.bare(outside, arguments)
         return found
     settings = load_settings(outside.environ)
-    if problems := lost_secrets(settings):
-        raise BadSettings(problems)
     secrets = ensure_local(settings)
     if arguments.command is None:
         return outside.serve(settings, arguments.first_run)

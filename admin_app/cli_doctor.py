@@ -16,7 +16,7 @@ from admin_app.doctor_client import BadClient, client_of, look_at_client
 from admin_app.finding import Finding, Health, problem, well
 from core.access import Refused
 from core.db import Database, open_database
-from core.local_files import ensure_local, lost_secrets
+from core.local_files import ensure_local
 from core.settings import BadSettings, Settings, load_settings
 
 _SIGNS = {Health.WELL: "ok", Health.WARNING: "!", Health.PROBLEM: "X"}
@@ -71,9 +71,6 @@ def _of_installation(outside: Outside) -> Iterator[Callable[[], Iterable[Finding
 
 
 def _secrets(settings: Settings) -> Iterator[Finding]:
-    if lost := lost_secrets(settings):
-        yield from (problem("secrets", each, "docs/operations.md, Backups, says what belongs together.") for each in lost)
-        return
     try:
         secrets = ensure_local(settings)
     except BadSettings as bad:

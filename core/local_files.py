@@ -1,7 +1,7 @@
 """The secrets of an installation: from the settings, and in `local` what is missing is made once, in files of its own.
 
 Knows no database. Invariant: however many processes start at once, all of them use the same secrets; a file is never
-seen half written, and nobody but its owner can read it.
+seen half written, and nobody but its owner can read it; what a database was filled with is never made anew.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ def ensure_local(settings: Settings) -> LocalSecrets:
     """
     if not settings.is_local:
         return LocalSecrets(settings.server_secret, settings.jwt_secret, settings.admin_password_hash)
+    if problems := _lost(settings):
+        raise BadSettings(problems)
     folder = _folder(settings)
     password_file = folder / _PASSWORD_FILE
     return LocalSecrets(
@@ -45,7 +47,7 @@ def ensure_local(settings: Settings) -> LocalSecrets:
     )
 
 
-def lost_secrets(settings: Settings) -> list[str]:
+def _lost(settings: Settings) -> list[str]:
     """What the database was filled with and is gone: another one would be made in silence, and nothing would fit it any more."""
     is_ours = settings.is_local and not settings.database_url and not settings.database_host
     if not is_ours or not settings.sqlite_file.exists():

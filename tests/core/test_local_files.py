@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from core.crypto import check_password, hash_password
-from core.local_files import ensure_local, lost_secrets, make_admin_password
+from core.local_files import ensure_local, make_admin_password
 from core.settings import BadSettings
 from tests.mounts import small_disk
 
@@ -96,17 +96,24 @@ def test_no_secret_is_in_the_repr(settings: Any) -> None:
     assert repr(found.vault_key) not in repr(found)
 
 
-def test_a_secret_that_the_database_was_filled_with_and_that_is_gone_is_missed(settings: Any) -> None:
+@pytest.mark.parametrize("name", ["server_secret", "vault_key"])
+def test_what_a_database_was_filled_with_is_missed_and_not_made_anew(settings: Any, name: str) -> None:
     made = settings()
     ensure_local(made)
-    fresh = lost_secrets(made)
     made.sqlite_file.touch()
-    (made.data_dir / "server_secret").unlink()
-    (made.data_dir / "vault_key").unlink()
+    (made.data_dir / name).unlink()
 
-    found = [each.partition(":")[0] for each in lost_secrets(made)]
-    assert (fresh, found) == ([], [str(made.data_dir / "server_secret"), str(made.data_dir / "vault_key")])
-    assert lost_secrets(settings(server_secret="s" * 32, kms_key_id="a-key")) == []
+    with pytest.raises(BadSettings, match=f"{name}: is missing, .* restore it from a backup"):
+        ensure_local(made)
+    assert not (made.data_dir / name).exists()
+
+
+def test_of_secrets_that_the_settings_give_no_file_is_missed(settings: Any) -> None:
+    made = settings(server_secret="s" * 32, kms_key_id="a-key")
+    made.data_dir.mkdir()
+    made.sqlite_file.touch()
+
+    assert ensure_local(made).server_secret == "s" * 32
 
 
 def test_a_data_folder_that_is_a_file_is_told_as_a_setting_that_is_wrong(settings: Any, tmp_path: Path) -> None:
