@@ -125,7 +125,8 @@ def _test(work: Work, taken: TheBedrockKey) -> BedrockKeyShown:
     except VaultAway as away:
         raise Refused("KMS does not answer, so the key cannot be opened for a test; please try again") from away
     except CannotOpen as closed:
-        raise Refused("the key cannot be opened: it was sealed with another key than the one in use") from closed
+        why = "it was sealed with another key than the one in use; restore that, or attach it anew"
+        raise Refused(f"the key cannot be opened: {why}") from closed
     return _record(work, key.id, _probe(work, key.region, secret, key.residency))
 
 

@@ -104,21 +104,27 @@ class Words:
         self._shared.add_argument("--json", action="store_true", help="exactly one JSON document on stdout")
 
     def noun(self, name: str, help_text: str) -> Words:
-        return Words(self._choices.add_parser(name, help=help_text))
+        return Words(self._add(name, help_text))
 
     def verb(self, name: str, command: Command, help_text: str) -> ArgumentParser:
-        parser: ArgumentParser = self._choices.add_parser(name, parents=[self._shared], help=help_text)
+        parser = self._add(name, help_text, self._shared)
         parser.set_defaults(command=command)
         return parser
 
     def bare(self, name: str, command: Callable[[Outside, Namespace], Answer], help_text: str) -> ArgumentParser:
         """A command that works without settings, secrets or a database."""
-        parser: ArgumentParser = self._choices.add_parser(name, parents=[self._shared], help=help_text)
+        parser = self._add(name, help_text, self._shared)
         parser.set_defaults(bare=command)
         return parser
 
     def serve(self, help_text: str) -> ArgumentParser:
         """The one command that is none of ours, and says nothing in JSON."""
-        parser: ArgumentParser = self._choices.add_parser("serve", help=help_text)
+        parser = self._add("serve", help_text)
         parser.set_defaults(command=None)
+        return parser
+
+    def _add(self, name: str, help_text: str, *shared: ArgumentParser) -> ArgumentParser:
+        """Its sentence stands in the list above it and in its own help; argparse takes a `%` in the list for a placeholder."""
+        listed, own = help_text.replace("%", "%%"), help_text[:1].upper() + help_text[1:] + "."
+        parser: ArgumentParser = self._choices.add_parser(name, parents=shared, help=listed, description=own)
         return parser

@@ -74,7 +74,7 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
     try:
         secrets = ensure_local(settings)
     except BadSettings as bad:
-        yield from (problem("secrets", each, "Restore the file from a backup.") for each in bad.problems)
+        yield from (problem("secrets", each, "docs/operations.md, Backups, says what belongs together.") for each in bad.problems)
         return
     yield from doctor.look_at_secrets(secrets)
     yield from doctor.look_at_vault(settings, secrets)
@@ -83,7 +83,8 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
 def _around(outside: Outside, settings: Settings, database: Database) -> Iterator[Callable[[], Iterable[Finding]]]:
     yield lambda: doctor_outside.look_at_database(database, outside.now)
     yield lambda: doctor_outside.look_at_owners(settings, database)
-    yield lambda: doctor_outside.look_at_upstreams(settings, doctor_outside.regions_in_use(settings, database))
+    yield lambda: doctor_outside.look_at_upstreams(settings, doctor_outside.regions_in_use(settings, database), outside.now)
+    yield lambda: doctor_outside.look_at_own_address(settings, outside.now)
 
 
 def _looked(look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:

@@ -202,7 +202,9 @@ def as_admin(row: Row[Any]) -> Admin:
 
 def how_managed(admin: Admin) -> str:
     """Why the managed owner is not changed here, and where to."""
-    return f"{admin.username} is defined by PROXY_ADMIN_USERNAME and PROXY_ADMIN_PASSWORD_HASH; change those"
+    where = "PROXY_ADMIN_USERNAME and PROXY_ADMIN_PASSWORD_HASH; change those"
+    made = "for a password that the first start made, delete admin_password_hash in the data folder and start again"
+    return f"{admin.username} is defined by {where}, or {made}"
 
 
 def _login(connection: Connection, query: Select[Any]) -> StoredLogin | None:

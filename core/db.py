@@ -38,6 +38,8 @@ _SQLITE_AWAY = frozenset(
         sqlite3.SQLITE_IOERR,
         sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
     }
 )
 
@@ -214,7 +216,7 @@ def _address(settings: Settings) -> URL:
     if settings.database_host:
         return postgres.host_url(settings.database_host, settings.database_name)
     if not settings.database_url:
-        return URL.create("sqlite", database=str(settings.data_dir / "proxy.sqlite"))
+        return URL.create("sqlite", database=str(settings.sqlite_file))
     try:
         url = make_url(settings.database_url)
     except ArgumentError:

@@ -1,4 +1,4 @@
-"""One cold look at an address: does anything answer there, and what? The one door to requests.
+"""One cold look at an address: what answers there, and how long is its certificate good? The one door to requests.
 
 For the doctor, not for traffic. Knows no product. Invariants: nothing is sent that was not handed in (no cookie, no login of a
 `.netrc`, no proxy of the environment); no redirect is followed; of an answer at most `_MOST_BYTES` are read.
@@ -6,11 +6,16 @@ For the doctor, not for traffic. Knows no product. Invariants: nothing is sent t
 
 from __future__ import annotations
 
+import socket
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 _MOST_BYTES = 65_536
 
@@ -28,9 +33,12 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """`date` is the clock of whoever answered, to the second; None if it does not tell."""
+
     status: int
     body: bytes
     took_ms: float
+    date: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +72,37 @@ def look(url: str, way: Way | None = None) -> Answer:
             proxies = {"http": way.proxy, "https": way.proxy} if way.proxy else None
             with session.get(url, headers=dict(way.headers), timeout=way.timeout_s, proxies=proxies, **options) as answer:
                 took_ms = (time.monotonic() - began) * 1000
-                return Answer(answer.status_code, answer.raw.read(_MOST_BYTES, decode_content=True), took_ms)
+                body = answer.raw.read(_MOST_BYTES, decode_content=True)
+                return Answer(answer.status_code, body, took_ms, _date(answer.headers.get("date", "")))
     except (requests.RequestException, OSError, ValueError) as error:
         raise _not_reached(error) from None
+
+
+def certificate_end(url: str, way: Way | None = None) -> datetime | None:
+    """Until when the certificate shown there is good. None without TLS, and where none is shown that is trusted: see `look`."""
+    from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+    way, parts = way or Way(), urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname:
+        return None
+    context = ssl.create_default_context(cafile=way.ca_file or DEFAULT_CA_BUNDLE_PATH)
+    try:
+        with (
+            socket.create_connection((parts.hostname, parts.port or 443), way.timeout_s) as plain,
+            context.wrap_socket(plain, server_hostname=parts.hostname) as secured,
+        ):
+            shown = secured.getpeercert() or {}
+    except OSError:
+        return None
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(shown["notAfter"])), UTC)
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        told = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return told if told.tzinfo else None
 
 
 def _not_reached(error: Exception) -> NotReached:

@@ -1,7 +1,7 @@
 """The secrets of an installation: from the settings, and in `local` what is missing is made once, in files of its own.
 
 Knows no database. Invariant: however many processes start at once, all of them use the same secrets; a file is never
-seen half written, and nobody but its owner can read it.
+seen half written, and nobody but its owner can read it; what a database was filled with is never made anew.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ class LocalSecrets:
 def ensure_local(settings: Settings) -> LocalSecrets:
     """The secrets in force. In `local` makes the data folder (0700) and the files (0600) that are missing.
 
-    Outside `local` nothing is made: the settings have all. Raises BadSettings for a file with unusable content, OSError.
+    Outside `local` nothing is made: the settings have all. Raises BadSettings for a file that cannot be used or made.
     """
     if not settings.is_local:
         return LocalSecrets(settings.server_secret, settings.jwt_secret, settings.admin_password_hash)
+    if problems := _lost(settings):
+        raise BadSettings(problems)
     folder = _folder(settings)
     password_file = folder / _PASSWORD_FILE
     return LocalSecrets(
@@ -43,6 +45,24 @@ def ensure_local(settings: Settings) -> LocalSecrets:
         admin_password_hash=settings.admin_password_hash or (_read(password_file).decode() if password_file.exists() else ""),
         vault_key=_vault_key(folder / "vault_key"),
     )
+
+
+def _lost(settings: Settings) -> list[str]:
+    """What the database was filled with and is gone: another one would be made in silence, and nothing would fit it any more."""
+    is_ours = settings.is_local and not settings.database_url and not settings.database_host
+    if not is_ours or not settings.sqlite_file.exists():
+        return []
+    needed = []
+    if not settings.server_secret:
+        needed.append(("server_secret", "no access key is valid", "python -c 'import secrets; print(secrets.token_hex(32))' >"))
+    if not settings.kms_key_id:
+        needed.append(("vault_key", "no Bedrock key can be opened", "head -c 32 /dev/urandom >"))
+    return [
+        f"{settings.data_dir / name}: is missing, and without it {loss} any more: restore it from a backup. "
+        f"To go on with a new one all the same: {make} {settings.data_dir / name}"
+        for name, loss, make in needed
+        if not (settings.data_dir / name).exists()
+    ]
 
 
 def make_admin_password(settings: Settings, hash_clear: Callable[[str], str] = hash_password) -> str | None:
@@ -59,8 +79,14 @@ def make_admin_password(settings: Settings, hash_clear: Callable[[str], str] = h
 
 
 def _folder(settings: Settings) -> Path:
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return settings.data_dir
+    folder = settings.data_dir
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise BadSettings([f"PROXY_DATA_DIR: {folder} is no folder"]) from None
+    except OSError as error:
+        raise BadSettings([f"PROXY_DATA_DIR: {folder} cannot be made ({error.strerror})"]) from None
+    return folder
 
 
 def _text_secret(path: Path) -> str:
@@ -82,18 +108,25 @@ def _made_once(path: Path, content: bytes) -> bytes:
     if path.exists():
         return _read(path)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_private(draft, content)
         os.link(draft, path)
     except FileExistsError:
         return _read(path)
+    except OSError as error:
+        raise BadSettings(
+            [f"PROXY_DATA_DIR: {path} cannot be written ({error.strerror}): it needs room, and to be ours"]
+        ) from None
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
     return content
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _read(path: Path) -> bytes:

@@ -21,8 +21,23 @@ def text(value: str) -> str:
     return value
 
 
+def _number(value: str) -> float:
+    """Not a number: 0, which nothing that asks here accepts."""
+    try:
+        return float(value)
+    except ValueError:
+        return 0.0
+
+
+def _whole(value: str) -> int | None:
+    try:
+        return int(value)
+    except ValueError:
+        return None
+
+
 def positive(value: str) -> float:
-    number = float(value)
+    number = _number(value)
     if not 0 < number < float("inf"):
         raise ValueError("must be a number above 0")
     return number
@@ -39,15 +54,15 @@ def dollars(value: str) -> Decimal:
 
 
 def count(value: str) -> int:
-    number = int(value)
-    if number < 1:
+    number = _whole(value)
+    if number is None or number < 1:
         raise ValueError("must be a whole number above 0")
     return number
 
 
 def cap(value: str) -> int:
-    number = int(value)
-    if number and number < 1024:
+    number = _whole(value)
+    if number is None or number < 0 or 0 < number < 1024:
         raise ValueError("must be 0, or a whole number of at least 1024")
     return number
 

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from decimal import Decimal
+from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,11 @@ class Settings:
         return self.public_url or f"http://{_REACHABLE.get(host, host)}:{port}"
 
     @property
+    def sqlite_file(self) -> Path:
+        """The database, where the settings name none."""
+        return self.data_dir / "proxy.sqlite"
+
+    @property
     def spool_dir(self) -> Path:
         return self.data_dir / "spool"
 
@@ -200,7 +206,13 @@ def _unknown_names(env: Mapping[str, str]) -> list[str]:
     """A misspelt setting would otherwise be ignored in silence."""
     names = {f"PROXY_{spec.name.upper()}" for spec in fields(Settings)}
     names |= {f"{name}_FILE" for name in names}
-    return [f"{name}: there is no such setting" for name in sorted(env) if name.startswith("PROXY_") and name not in names]
+    strange = [name for name in sorted(env) if name.startswith("PROXY_") and name not in names]
+    return [f"{name}: there is no such setting{_perhaps(name, names)}" for name in strange]
+
+
+def _perhaps(name: str, names: set[str]) -> str:
+    alike = get_close_matches(name, sorted(names), n=1, cutoff=0.8)
+    return f"; {alike[0]} is one" if alike else ""
 
 
 def _contradictions(settings: Settings) -> list[str]:

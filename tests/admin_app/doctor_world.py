@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -11,12 +14,16 @@ from typing import Any
 
 import pytest
 
-from tests.admin_app.test_cli import Finished, Terminal
+from tests.admin_app.test_cli import NOW, Finished, Terminal
 from tests.installations import with_tables
 
 
 class Upstream(BaseHTTPRequestHandler):
-    """Answers as its server says, and keeps what it was sent."""
+    """Answers as its server says, by the tests' clock, and keeps what it was sent."""
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        server: Any = self.server
+        return format_datetime(server.clock, usegmt=True)
 
     def do_GET(self) -> None:
         server: Any = self.server
@@ -29,15 +36,25 @@ class Upstream(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def upstream() -> Iterator[Any]:
+@contextmanager
+def serving(context: ssl.SSLContext | None = None) -> Iterator[Any]:
+    """An upstream, with `https` by this context."""
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
-    server.seen, server.statuses = [], {"/health": 200, "/statusline": 200}
-    server.url = f"http://127.0.0.1:{server.server_port}"
+    server.seen, server.statuses, server.clock = [], {"/health": 200, "/statusline": 200}, NOW
+    server.url = f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}"
+    if context:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.handle_error = lambda *_: None  # a client that does not trust the certificate hangs up
     Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def upstream() -> Iterator[Any]:
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture

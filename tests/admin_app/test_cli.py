@@ -57,11 +57,12 @@ class Terminal:
         self.environ = {"PROXY_DATA_DIR": str(folder)}
         self.probe = Probe()
         self.served: list[bool] = []
+        self.now = NOW
 
     def __call__(self, line: str, stdin: str = "") -> Finished:
         out, err = io.StringIO(), io.StringIO()
         outside = Outside(
-            self.environ, io.StringIO(stdin), out, err, lambda: NOW, lambda _: self.probe, self._serve, lambda: MODELS
+            self.environ, io.StringIO(stdin), out, err, lambda: self.now, lambda _: self.probe, self._serve, lambda: MODELS
         )
         return Finished(run(line.split(), outside), out.getvalue(), err.getvalue())
 
@@ -270,3 +271,13 @@ def test_serve_hands_over_and_passes_the_exit_code_on(terminal: Terminal) -> Non
     assert terminal("serve").code == 7
     assert terminal("serve --first-run").code == 7
     assert terminal.served == [False, True]
+
+
+@pytest.mark.parametrize("line", ["user list", "serve --first-run", "doctor"])
+def test_nothing_goes_on_without_the_secret_that_all_keys_were_made_with(terminal: Terminal, line: str) -> None:
+    secret = terminal.settings.data_dir / "server_secret"
+    secret.unlink()
+    finished = terminal(line)
+
+    assert (finished.code, secret.exists(), terminal.served) == (1, False, [])
+    assert "restore it from a backup" in finished.out + finished.err

@@ -38,7 +38,7 @@ def test_of_a_fresh_installation_all_is_well_but_that_nobody_can_sign_in(termina
     assert (finished.code, ill(finished), finished.err) == (0, {("managed owner", "warning")}, "")
     assert set(healths(finished)) == {
         "settings", "data folder", "secret files", "secrets", "managed owner", "vault key", "database", "workers", "bedrock keys",
-        "second factor", "plan", "bedrock us-east-1", "disk", "spool", "time zones", "pages",
+        "circuits", "second factor", "plan", "bedrock us-east-1", "disk", "spool", "time zones", "pages",
     }  # fmt: skip
 
 

@@ -111,6 +111,13 @@ def test_a_folder_that_cannot_be_made_is_a_database_that_is_away(tmp_path: Path)
         opened(f"sqlite:///{tmp_path}/file/x.sqlite").read(ids)
 
 
+def test_a_file_that_is_no_database_is_a_database_that_is_away(tmp_path: Path) -> None:
+    (tmp_path / "x.sqlite").write_bytes(b"this was a database once" * 100)
+
+    with pytest.raises(DatabaseAway, match="file is not a database"):
+        opened(f"sqlite:///{tmp_path}/x.sqlite").read(ids)
+
+
 @pytest.mark.parametrize("url", ["mysql://host/name", "nonsense"])
 def test_an_address_of_another_kind_is_a_bad_setting(url: str) -> None:
     with pytest.raises(BadSettings, match="PROXY_DATABASE_URL"):

@@ -13,6 +13,7 @@ import pytest
 from core.crypto import check_password, hash_password
 from core.local_files import ensure_local, make_admin_password
 from core.settings import BadSettings
+from tests.mounts import small_disk
 
 quick_hash = partial(hash_password, rounds=4)
 
@@ -93,3 +94,38 @@ def test_no_secret_is_in_the_repr(settings: Any) -> None:
 
     assert found.server_secret not in repr(found)
     assert repr(found.vault_key) not in repr(found)
+
+
+@pytest.mark.parametrize("name", ["server_secret", "vault_key"])
+def test_what_a_database_was_filled_with_is_missed_and_not_made_anew(settings: Any, name: str) -> None:
+    made = settings()
+    ensure_local(made)
+    made.sqlite_file.touch()
+    (made.data_dir / name).unlink()
+
+    with pytest.raises(BadSettings, match=f"{name}: is missing, .* restore it from a backup"):
+        ensure_local(made)
+    assert not (made.data_dir / name).exists()
+
+
+def test_of_secrets_that_the_settings_give_no_file_is_missed(settings: Any) -> None:
+    made = settings(server_secret="s" * 32, kms_key_id="a-key")
+    made.data_dir.mkdir()
+    made.sqlite_file.touch()
+
+    assert ensure_local(made).server_secret == "s" * 32
+
+
+def test_a_data_folder_that_is_a_file_is_told_as_a_setting_that_is_wrong(settings: Any, tmp_path: Path) -> None:
+    (tmp_path / "var").touch()
+
+    with pytest.raises(BadSettings, match=r"PROXY_DATA_DIR: .*var is no folder"):
+        ensure_local(settings())
+
+
+def test_a_folder_without_room_is_told_as_a_setting_that_is_wrong(settings: Any, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "var", 4) as folder:
+        (folder / "filler").write_bytes(b"x" * 4096)
+        with pytest.raises(BadSettings, match=r"PROXY_DATA_DIR: .*server_secret cannot be written \(No space"):
+            ensure_local(settings())
+        assert [path.name for path in folder.iterdir()] == ["filler"]

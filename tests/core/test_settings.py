@@ -51,6 +51,27 @@ def test_every_problem_is_reported_at_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "must"),
+    [
+        ("WORKERS", "must be a whole number above 0"),
+        ("TICK_S", "must be a number above 0"),
+        ("BEDROCK_MAX_TOKENS", "must be 0, or a whole number of at least 1024"),
+    ],
+)
+def test_what_is_no_number_is_told_in_words(name: str, must: str) -> None:
+    assert problems({f"PROXY_{name}": "many"}) == [f"PROXY_{name}: {must}"]
+
+
+def test_a_slip_of_the_pen_is_told_the_name_that_was_meant() -> None:
+    found = problems({"PROXY_PLAN_URI": "https://host", "PROXY_SOMETHING_ELSE": "1"})
+
+    assert found == [
+        "PROXY_PLAN_URI: there is no such setting; PROXY_PLAN_URL is one",
+        "PROXY_SOMETHING_ELSE: there is no such setting",
+    ]
+
+
+@pytest.mark.parametrize(
     "environ",
     [
         {"PROXY_ENVIRONMENT": "staging"},
@@ -59,6 +80,7 @@ def test_every_problem_is_reported_at_once() -> None:
         {"PROXY_PLAN_URL": "https://host/?x=1"},
         {"PROXY_CONNECT_TIMEOUT_S": "0"},
         {"PROXY_CONNECT_TIMEOUT_S": "nan"},
+        {"PROXY_CONNECT_TIMEOUT_S": "soon"},
         {"PROXY_CONNECT_TIMEOUT_S": "inf"},
         {"PROXY_ADMIN_ALLOWED_CIDRS": "10.0.0.0/8,everywhere"},
         {"PROXY_SERVER_SECRET": "short"},
