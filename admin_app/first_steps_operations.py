@@ -6,19 +6,16 @@ from dataclasses import dataclass
 
 from admin_app.operation import Doing, Operation, Shape, asks
 from core.actor import Role
-from core.admins import owners_without_totp
 from core.first_steps import FirstSteps, first_steps
 
 
 @dataclass(frozen=True, slots=True)
 class StepsShown:
-    """`has_server_secret` is true wherever this runs: nothing is served without. `base_url` is the proxy's.
-    `has_second_factor`: whether every active owner has one. It is asked for here, and does not hold the list open."""
+    """`has_server_secret` is true wherever this runs: nothing is served without. `base_url` is the proxy's."""
 
     found: FirstSteps
     has_server_secret: bool
     base_url: str
-    has_second_factor: bool
 
 
 class NoFields(Shape, frozen=True, kw_only=True):
@@ -26,8 +23,7 @@ class NoFields(Shape, frozen=True, kw_only=True):
 
 
 def steps_shown(doing: Doing, found: FirstSteps) -> StepsShown:
-    tools, bare = doing.tools, owners_without_totp(doing.connection)
-    return StepsShown(found, tools.server_secret != "", tools.settings.base_url, bare == 0)
+    return StepsShown(found, doing.tools.server_secret != "", doing.tools.settings.base_url)
 
 
 def _get(doing: Doing, _: NoFields) -> StepsShown | None:

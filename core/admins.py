@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, or_, select, update
 
 from core import admin_sessions, api_tokens
 from core.access import Invalid, NameTaken, NotFound, Refused
@@ -102,8 +102,12 @@ def admins_page(connection: Connection, limit: int, after: Place | None = None) 
 
 def owners_without_totp(connection: Connection) -> int:
     """How many active owners have a password alone."""
-    bare = (admins.c.role == Role.OWNER, admins.c.status == AdminStatus.ACTIVE, func.length(admins.c.totp_sealed) == 0)
-    return int(connection.execute(select(func.count()).select_from(admins).where(*bare)).scalar_one())
+    return int(connection.execute(select(func.count()).select_from(admins).where(is_owner_without_totp())).scalar_one())
+
+
+def is_owner_without_totp() -> ColumnElement[bool]:
+    """An active owner whom a password alone lets in."""
+    return and_(admins.c.role == Role.OWNER, admins.c.status == AdminStatus.ACTIVE, func.length(admins.c.totp_sealed) == 0)
 
 
 def find_login(connection: Connection, username: str) -> StoredLogin | None:

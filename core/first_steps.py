@@ -11,13 +11,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, exists, or_, select
 
+from core.admins import is_owner_without_totp
 from core.models import access_keys, bedrock_keys, requests, users
 from core.types import KeyHealth, Strategy, UserStatus
 
 
 @dataclass(frozen=True, slots=True)
 class FirstSteps:
-    """`user_id` is the first user's, or empty. `wants_bedrock`: somebody's requests may go there."""
+    """`user_id` is the first user's, or empty. `wants_bedrock`: somebody's requests may go there.
+    `has_second_factor`: every active owner has one; that is advised, and nothing waits for it."""
 
     user_id: str
     has_key: bool
@@ -25,6 +27,7 @@ class FirstSteps:
     has_bedrock_key: bool
     has_good_bedrock_key: bool
     has_request: bool
+    has_second_factor: bool
 
     @property
     def has_user(self) -> bool:
@@ -58,6 +61,7 @@ def _steps() -> Select[Any]:
         exists().where(attached),
         exists().where(attached, good),
         exists().where(requests.c.endpoint == "messages"),
+        ~exists().where(is_owner_without_totp()),
     )
 
 

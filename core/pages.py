@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from core.threads import Turns
+from core.threads import behind_others
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 NOTHING = "–"
@@ -28,7 +28,6 @@ _SCRIPT = "text/javascript; charset=utf-8"
 _FIXED = (("style.css", "text/css; charset=utf-8"), ("icon.svg", "image/svg+xml"), ("admin.js", _SCRIPT))
 _HTMX = Path("static", "django_htmx", "htmx-2.min.js")  # inside the django-htmx wheel, of which nothing else is used
 _AT_A_TIME = 32  # pieces of a page: a few tenths of a millisecond
-_TURN_S = 0.002
 # The first that fits: Edge names Chrome, too, and Chrome Safari.
 _BROWSERS = (
     ("Edge", r"Edg[A-Za-z]*/(\d+)"),
@@ -62,7 +61,7 @@ class Pages:
     """Renders `templates/<name>`. Templates are read once each."""
 
     def __init__(self, version: str, folder: Path = TEMPLATES) -> None:
-        self._turns = Turns(_TURN_S)
+        self._turns = behind_others()
         self.files = [*(_fixed_file(folder / name, media_type) for name, media_type in _FIXED), _htmx()]
         environment = Environment(
             loader=FileSystemLoader(folder),

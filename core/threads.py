@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, cast
 
 T = TypeVar("T")
-_TURN_S = 0.002
 _PAUSE_S = 0.001  # long enough for the loop to look at its sockets
+_A_MOMENT_S, _PATIENCE_S = 0.001, 0.02
 
 
 class Running(Protocol):
@@ -53,8 +53,8 @@ class Turns:
     interpreter's lock. Nor would a sleep of 0: gevent looks at sockets only after many such.
     """
 
-    def __init__(self, turn_s: float = 0.004) -> None:
-        self._turn_s = turn_s
+    def __init__(self, turn_s: float = 0.004, pause: Callable[[], None] = lambda: time.sleep(_PAUSE_S)) -> None:
+        self._turn_s, self._sleep = turn_s, pause
         self._line = threading.Lock()
         self._ends = self._left = 0.0  # when the running turn is over; when somebody last left the line
 
@@ -87,7 +87,7 @@ class Turns:
 
     def _pause(self) -> None:
         """While the line is held, so that nobody else's long work fills the pause."""
-        time.sleep(_PAUSE_S)
+        self._sleep()
         self._ends = time.monotonic() + self._turn_s
 
 
@@ -109,20 +109,31 @@ class _Held:
             self._line.release()
 
 
-def paced(items: Iterable[T], turn_s: float = _TURN_S) -> Iterator[T]:
-    """The items, with a pause for everything else whenever the work on them has taken so long. For long rows of small pieces.
+def behind_others() -> Turns:
+    """Turns for work that nobody's answer is made of: short ones, and a pause lasts until all that came meanwhile is served."""
+    return Turns(_A_MOMENT_S, give_way)
 
-    Without gevent, and in a native thread, which nothing waits for, there is no pause.
-    """
-    if not _holds_the_hub():
-        yield from items
-        return
-    ends = time.monotonic() + turn_s
+
+def paced(items: Iterable[T]) -> Iterator[T]:
+    """The items, giving way to everything else whenever the work on them has taken a moment. For long rows of small pieces."""
+    ends = time.monotonic() + _A_MOMENT_S
     for item in items:
         yield item
         if time.monotonic() >= ends:
-            time.sleep(_PAUSE_S)
-            ends = time.monotonic() + turn_s
+            give_way()
+            ends = time.monotonic() + _A_MOMENT_S
+
+
+def give_way() -> None:
+    """Waits until the event loop has nothing else to do: some microseconds, or 20 ms where there always is something.
+
+    Without gevent, and in a native thread, which nothing waits for, it does nothing.
+    """
+    if _holds_the_hub():
+        import gevent
+
+        with gevent.Timeout(_PATIENCE_S, False):
+            gevent.idle()
 
 
 def _holds_the_hub() -> bool:

@@ -47,7 +47,9 @@ def test_where_nginx_is_not_installed_its_row_says_so(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_leaves_no_process_behind() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
     run = subprocess.Popen([*_BENCH, "--targets", "direct"], cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    signal.signal(signal.SIGINT, before)
     assert run.stdout is not None
     with run, run.stdout:
         _read_until(run.stdout.fileno(), b"memory:")

@@ -30,7 +30,7 @@ def request(office: Office, endpoint: str) -> None:
 
 
 def test_at_first_everything_is_to_be_done(office: Office) -> None:
-    assert steps(office) == FirstSteps("", False, False, False, False, False)
+    assert steps(office) == FirstSteps("", False, False, False, False, False, has_second_factor=True)
 
 
 def test_one_step_after_the_other_is_done_until_nothing_is_left(office: Office) -> None:

@@ -143,6 +143,22 @@ def test_between_pieces_of_a_long_row_others_are_served() -> None:
     assert (longest <= 4, all_of_them) == (True, 12)
 
 
+NEVER_IDLE = """
+import socket
+def send_back(ours, first):
+    if first: ours.sendall(b'.')
+    while True: ours.sendall(ours.recv(1)); order.append(',')
+one, other = socket.socketpair()
+playing = [gevent.spawn(send_back, one, True), gevent.spawn(send_back, other, False)]
+"""
+
+
+def test_a_long_row_comes_to_its_end_beside_a_loop_that_is_never_idle_and_holds_it_for_a_moment_at_a_time() -> None:
+    program = PACED + NEVER_IDLE + "gevent.spawn(rows).join(10)\nprint(''.join(order).strip(','))"
+    played = in_patched_process(program).strip().replace(".", "")
+    assert (played.count("x"), max(map(len, played.split(",")))) == (12, 1)
+
+
 def test_in_a_native_thread_a_long_row_touches_no_greenlet() -> None:
     program = PACED + "NativeThread().run(rows)\nprint(order.count('x'))"
     assert in_patched_process(program) == "12"

@@ -225,7 +225,7 @@ ROWS: MappingProxyType[str, dict[str, tuple[str, ...]]] = MappingProxyType(
             "No PII logging": (
                 _SECRECY,
                 "RULE the_database_logs_no_statement",
-                f"{ADMIN}pages.py::test_no_password_and_no_user_name_is_logged",
+                f"{ADMIN}dashboard_pages.py::test_no_password_and_no_user_name_is_logged",
             ),
             "Key masking": (_PREFIX, "RULE the_load_balancer_is_as_decided", "RULE the_firewall_keeps_no_url"),
             "Request body not stored": (_SECRECY, "RULE the_firewall_reads_no_body_of_developers"),

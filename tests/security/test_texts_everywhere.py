@@ -22,8 +22,8 @@ from core.actor import Role
 from core.admin_sessions import Caller
 from core.ledger import write_batch
 from core.record import RequestRecord
-from tests.admin_app.desk import PASSWORD
 from tests.admin_app.route_table import Route
+from tests.admin_app.whole_app import PASSWORD
 from tests.core.office import NOW
 from tests.security.house import House, Visitor, open_house
 from tests.security.markup import Markup
