@@ -59,10 +59,7 @@ class Filled:
     def __init__(self, house: House) -> None:
         self.house = house
         self.statuses: dict[str, list[int]] = {}
-        sent = {"username": "the-owner", "password": PASSWORD}
-        offers = {offer.operation.name: offer for offer in house.app.offers}
-        signed_in = Programme(house, "").ask(offers["createToken"], sent)
-        self.programme = Programme(house, signed_in.json["access_token"])
+        self.programme = signed_in(house)
         self.sound = {
             offer.operation.name: self.programme.ask(offer, self.programme.sound(offer)).status_code
             for offer in house.app.offers
@@ -96,6 +93,21 @@ def requests(ids: Mapping[str, str]) -> Iterator[RequestRecord]:
     for number, payload in enumerate((*PAYLOADS, *FORMULAS, *PLACES)):
         plain = RequestRecord(f"req_xss{number}", NOW.timestamp() - number, ids["user_id"], ids["key_id"], status=200)
         yield replace(plain, provider="plan", cost_micros=5, **dict.fromkeys(_OF_CLIENTS, payload))
+
+
+def signed_in(house: House) -> Programme:
+    offers = {offer.operation.name: offer for offer in house.app.offers}
+    given = Programme(house, "").ask(offers["createToken"], {"username": "the-owner", "password": PASSWORD})
+    return Programme(house, given.json["access_token"])
+
+
+@pytest.fixture
+def programme(sqlite_template: Path, tmp_path: Path) -> Iterator[Programme]:
+    """In a house of its own, for `filled` ends tokens, too."""
+    house = open_house(sqlite_template, tmp_path)
+    yield signed_in(house)
+    house.app.close()
+    house.database.close()
 
 
 @pytest.fixture(scope="module")
@@ -184,13 +196,12 @@ def test_who_is_not_let_in_gets_no_text_back_either(filled: Filled, visitor: str
     assert reader.breaches == {}
 
 
-def test_a_link_shows_whose_it_is_as_text_and_so_does_the_key_that_it_gives(filled: Filled) -> None:
-    offers = {offer.operation.name: offer for offer in filled.house.app.offers}
-    user, reader = filled.house.furnished.ids["user_id"], Reader(filled.house, Visitor())
+def test_a_link_shows_whose_it_is_as_text_and_so_does_the_key_that_it_gives(programme: Programme) -> None:
+    offers = {offer.operation.name: offer for offer in programme.house.app.offers}
+    reader = Reader(programme.house, Visitor())
     for payload in PLACES:
-        name = f"{payload} of a link"
-        filled.programme.ask(offers["updateUser"], {"user_id": user, "name": name})
-        made = filled.programme.ask(offers["createLink"], {"user_id": user, "name": name})
+        user = programme.ask(offers["createUser"], {"name": f"{payload} of a link"})
+        made = programme.ask(offers["createLink"], {"user_id": user.json["id"], "name": payload})
         link = urlsplit(made.json["url"]).path
         reader.see(link)
         reader.see(link, {"button": "pressed"})
@@ -198,16 +209,17 @@ def test_a_link_shows_whose_it_is_as_text_and_so_does_the_key_that_it_gives(fill
     assert (reader.pages, reader.breaches) == (2 * len(PLACES), {})
 
 
-def test_what_the_api_says_is_never_taken_for_a_page(filled: Filled) -> None:
-    types = {
-        offer.operation.name: (answer.headers["content-type"].partition(";")[0], answer.headers["x-content-type-options"])
-        for offer in filled.house.app.offers
-        for answer in [filled.programme.ask(offer, dict.fromkeys(text_names(offer.operation), PLACES[0]))]
-        if offer.method == "GET"
-    }
+def test_what_the_api_says_is_never_taken_for_a_page(programme: Programme) -> None:
+    offers = [offer for offer in programme.house.app.offers if offer.method == "GET"]
+    answers = [
+        programme.ask(offer, dict.fromkeys(text_names(offer.operation), text)) for offer in offers for text in ("", PLACES[0])
+    ]
 
-    assert {kind for kind, _ in types.values()} <= {"application/json", "application/problem+json"}
-    assert {guard for _, guard in types.values()} == {"nosniff"}
+    assert {answer.headers["content-type"].partition(";")[0] for answer in answers} == {
+        "application/json",
+        "application/problem+json",
+    }
+    assert {answer.headers["x-content-type-options"] for answer in answers} == {"nosniff"}
 
 
 @pytest.mark.parametrize("path", ["/admin/users.csv", "/admin/keys.csv", "/admin/usage.csv?group=model&range=24h"])
