@@ -85,14 +85,14 @@ def _window(window: PlanWindow, now: datetime) -> WindowView:
 
 def _highest(points: Iterable[tuple[datetime, float]], span: Callable[[datetime], datetime]) -> list[tuple[datetime, float]]:
     found: dict[datetime, float] = {}
-    for at, value in points:
+    for at, value in paced(points):
         begin = span(at)
         found[begin] = max(found.get(begin, 0.0), value)
     return sorted(found.items())
 
 
 def _two_hours(moment: datetime) -> datetime:
-    """Five pixels of the chart; it takes the worker's one thread ten milliseconds, and with each hour's point twice that."""
+    """Five pixels of the chart."""
     return moment.replace(hour=moment.hour // 2 * 2, minute=0, second=0, microsecond=0)
 
 

@@ -78,12 +78,13 @@ def plan_of(connection: Connection, since: datetime, *, user_id: str = "", acces
     nothing = [null().label(name) for name in ("status", "claim", "in_use")]
     points = (past.access_key_id, past.window, *nothing, past.utilization, null().label("resets_at"), past.at)
     history_of = select(*points, literal(True)).where(past.access_key_id == holder, past.at >= since)
-    rows = list(paced(connection.execute(union_all(told, history_of).limit(_MOST_ROWS))))
+    both = union_all(told, history_of).order_by("is_past", "seen_at", "window")  # to sort them here would hold the event loop
+    rows = list(paced(connection.execute(both.limit(_MOST_ROWS))))
     windows = _windows([row for row in rows if not row.is_past])
     if windows is None:
         return None
-    past_rows = sorted((row.seen_at, row.window, row.utilization) for row in paced(rows) if row.is_past)
-    return PlanSeen(rows[0].access_key_id, windows, tuple(past_rows))
+    past_rows = tuple((row.seen_at, row.window, row.utilization) for row in paced(rows) if row.is_past)
+    return PlanSeen(rows[0].access_key_id, windows, past_rows)
 
 
 def _rows(access_key_id: str, seen: PlanWindows) -> Sequence[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.live.conftest import anthropic_options, bedrock_options, running  # noqa: F401
+from tests.live.conftest import anthropic_options, bedrock_options, install, running  # noqa: F401
 from tests.live.customers import Customers, assert_every_answer_has_one_row
 from tests.live.leaver import eventually, rows_of
 from tests.live.postgres import Postgres
