@@ -116,11 +116,11 @@ def _has_block(*types: str) -> Callable[[Mapping[str, Any]], bool]:
 
 
 def _has_tool(start: str) -> Callable[[Mapping[str, Any]], bool]:
-    return lambda body: any(str(tool.get("type", "")).startswith(start) for tool in _tools(body))
+    return lambda body: any(str(tool.get("type", "")).startswith(start) for tool in (*_tools(body), *_definitions(body)))
 
 
 def _tool_field(name: str) -> Callable[[Mapping[str, Any]], bool]:
-    return lambda body: any(name in tool for tool in _tools(body))
+    return lambda body: any(name in tool for tool in (*_tools(body), *_definitions(body)))
 
 
 def _field(key: str, name: str) -> Callable[[Mapping[str, Any]], bool]:
@@ -140,8 +140,18 @@ def _compacts(body: Mapping[str, Any]) -> bool:
 
 
 def _defines_tools(body: Mapping[str, Any]) -> bool:
-    additions = (block.get("tool") for block in _blocks(body) if block.get("type") == "tool_addition")
-    return any(isinstance(tool, dict) and tool.get("type") == "tool_definition" for tool in additions)
+    return any(tool.get("type") == "tool_definition" for tool in _added_tools(body))
+
+
+def _definitions(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Tools that messages bring along: what is asked of their fields is asked as of all others'."""
+    found = (tool.get("definition") for tool in _added_tools(body) if tool.get("type") == "tool_definition")
+    return [definition for definition in found if isinstance(definition, dict)]
+
+
+def _added_tools(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    added = (block.get("tool") for block in _blocks(body) if block.get("type") == "tool_addition")
+    return [tool for tool in added if isinstance(tool, dict)]
 
 
 def _caches(name: str) -> Callable[[Mapping[str, Any]], bool]:

@@ -57,6 +57,15 @@ def test_a_tool_defined_in_mid_conversation_moves_to_the_tools(bench: Any) -> No
     assert body["messages"] == HI
 
 
+def test_a_field_of_a_tool_that_a_message_brings_along_keeps_its_beta(bench: Any) -> None:
+    definition = {**BASH, "name": "New", "input_examples": [{}]}
+    change = {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": definition}}
+    messages = [*HI, {"role": "system", "content": [change]}]
+    betas = ("inline-tools-2026-09-15", "tool-examples-2025-10-29")
+    repaired = bench("claude-opus-5", betas, tools=[BASH], messages=messages)
+    assert (repaired.body["messages"], set(betas) <= set(repaired.betas)) == (messages, True)
+
+
 def test_tool_changes_stay_where_they_are_accepted(bench: Any) -> None:
     change = {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "Bash"}}
     messages = [*HI, {"role": "system", "content": [change]}]
