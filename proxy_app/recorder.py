@@ -119,10 +119,6 @@ class Recorder:
         """Start the flusher. Spools of workers that died are taken over at once."""
         self._flusher.start()
 
-    def run_flusher(self) -> None:
-        """What `start` runs beside the caller: returns after `close`."""
-        self._flusher.run()
-
     def flush(self) -> int:
         """One round of the flusher, now; returns the rows that were new. Never raises."""
         return self._flusher.flush()

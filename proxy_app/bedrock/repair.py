@@ -21,7 +21,6 @@ from proxy_app.bedrock.learned import Learned
 from proxy_app.json_body import Rest, no_rest
 
 ANTHROPIC_VERSION = "bedrock-2023-05-31"
-MOST_BODY_BYTES = 20_000_000  # a larger one is refused by Bedrock, so it is not sent
 _UNSAID = ("model", "stream")  # these are in the URL, so leaving them out is not worth a note
 
 
@@ -44,10 +43,6 @@ class Repaired:
     @property
     def betas(self) -> tuple[str, ...]:
         return tuple(self.body.get("anthropic_beta", ()))
-
-    @property
-    def has_thinking_to_strip(self) -> bool:
-        return strip_thinking(self.body) is not self.body
 
     def uses(self, feature: str) -> bool:
         return flags.holds(self.body, feature)
