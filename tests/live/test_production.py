@@ -14,15 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from core.db import open_database
 from core.settings import Settings
 from sandbox.client import Sandbox
 from sandbox.product import NotStarted, Product, temporary_product
 from tests.live.asking import ask
+from tests.live.cloud import Cloud
 from tests.live.conftest import Developer, Stack
 from tests.live.leaver import eventually
 from tests.live.postgres import Postgres
@@ -33,35 +32,6 @@ log = logging.getLogger(__name__)  # the figures: pytest -o log_cli=true --log-l
 LOGIN = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
 PASSWORD_HASH = "$2b$12$" + "x" * 53
 READ_AGAIN_S = 5.0  # a secret is read at most so often
-
-
-class Cloud:
-    """Secrets Manager and KMS, and what is kept there."""
-
-    def __init__(self) -> None:
-        self.server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        self.server.start()
-        host, port = self.server.get_host_and_port()
-        self.url = f"http://{host}:{port}"
-        login = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
-        self._secrets = boto3.client("secretsmanager", endpoint_url=self.url, **login)
-        self.kms_key = boto3.client("kms", endpoint_url=self.url, **login).create_key()["KeyMetadata"]["Arn"]
-
-    def keep(self, name: str, value: str) -> str:
-        """A new secret's address."""
-        return str(self._secrets.create_secret(Name=name, SecretString=value)["ARN"])
-
-    def leave(self) -> None:
-        """AWS cannot be reached; what it keeps, it keeps."""
-        self.server.stop()
-
-    def come_back(self) -> None:
-        host, port = self.url.removeprefix("http://").split(":")
-        self.server = ThreadedMotoServer(ip_address=host, port=int(port), verbose=False)
-        self.server.start()
-
-    def change(self, address: str, value: str) -> None:
-        self._secrets.put_secret_value(SecretId=address, SecretString=value)
 
 
 @dataclass
