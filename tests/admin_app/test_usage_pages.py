@@ -13,29 +13,15 @@ from pathlib import Path
 import pytest
 
 from admin_app.app import AdminApp
-from core.db import open_database
 from core.ledger import write_batch
 from core.record import RequestRecord
-from core.settings import Settings
 from tests.admin_app.browser import Browser
+from tests.admin_app.page_world import database_url as database_url
+from tests.admin_app.page_world import office as office
 from tests.admin_app.whole_app import PASSWORD, admin_app
 from tests.core.office import NOW, Office
 
 COST = {"provider": "bedrock", "status": 200, "cost_micros": 1_250_000}
-
-
-@pytest.fixture
-def database_url(sqlite_template: Path, tmp_path: Path) -> str:
-    copy = tmp_path / "pages.sqlite"
-    copy.write_bytes(sqlite_template.read_bytes())
-    return f"sqlite:///{copy}"
-
-
-@pytest.fixture
-def office(database_url: str) -> Iterator[Office]:
-    database = open_database(Settings(database_url=database_url), pool_size=1)
-    yield Office(database)
-    database.close()
 
 
 @pytest.fixture
