@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psycopg2
 
+from core.crypto import hash_password
+
 USERS, KEYS, RECORDS, DAYS = 1000, 10_000, 1_000_000, 30
 
 
@@ -23,6 +25,13 @@ def load(url: str, records: int = RECORDS) -> None:
     connection.autocommit = True
     connection.cursor().execute("VACUUM ANALYZE")
     connection.close()
+
+
+def settle(url: str, password: str) -> dict[str, str]:
+    """The house in this database, with as many records as CROWD_RECORDS says; the settings of a product that serves it."""
+    load(url, int(os.environ.get("CROWD_RECORDS", RECORDS)))
+    hashed = hash_password(password, rounds=4)
+    return {"PROXY_DATABASE_URL": url, "PROXY_MAX_USERS": "2000", "PROXY_ADMIN_PASSWORD_HASH": hashed}
 
 
 def cpu_s(url: str) -> float:

@@ -8,7 +8,6 @@ Measured inside the worker, without what other programs on the machine take (tes
 from __future__ import annotations
 
 import json
-import os
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from core.crypto import hash_password
 from tests.live.admin_browser import LiveBrowser
 from tests.live.hub_gaps import Gaps
 from tests.live.watched import watched_product
@@ -72,12 +70,7 @@ class House:
 @pytest.fixture(scope="module")
 def house(postgres_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     url = postgres_server.migrated()
-    crowd.load(url, int(os.environ.get("CROWD_RECORDS", crowd.RECORDS)))
-    settings = {
-        "PROXY_DATABASE_URL": url,
-        "PROXY_MAX_USERS": "2000",
-        "PROXY_ADMIN_PASSWORD_HASH": hash_password(PASSWORD, rounds=4),
-    }
+    settings = crowd.settle(url, PASSWORD)
     with watched_product(tmp_path_factory.mktemp("house"), settings) as (product, gaps):
         browser = LiveBrowser(product.url)
         browser.sign_in("admin", PASSWORD)

@@ -9,7 +9,6 @@ docs/performance.md. CROWD_RECORDS makes a smaller house.
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 import urllib.request
@@ -21,7 +20,6 @@ from typing import Any
 
 import pytest
 
-from core.crypto import hash_password
 from sandbox.client import Sandbox
 from tests.live.admin_browser import LiveBrowser
 from tests.live.hub_gaps import Gaps
@@ -118,12 +116,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(postgres_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     url = postgres_server.migrated()
-    crowd.load(url, int(os.environ.get("CROWD_RECORDS", crowd.RECORDS)))
-    settings = {
-        "PROXY_DATABASE_URL": url,
-        "PROXY_MAX_USERS": "2000",
-        "PROXY_ADMIN_PASSWORD_HASH": hash_password(PASSWORD, rounds=4),
-    }
+    settings = crowd.settle(url, PASSWORD)
     folder = tmp_path_factory.mktemp("scene")
     with Sandbox("anthropic") as plan, watched_product(folder, {**settings, "PROXY_PLAN_URL": plan.url}) as (product, gaps):
         office = Office(product.url, [signed_in(product.url) for _ in range(READERS)])
