@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, UnsetType
+from msgspec.structs import FieldInfo
 
 from admin_app.operation import BadFields, Shape
 
@@ -38,14 +40,14 @@ def from_json(takes: type[S], sent: Mapping[str, Any]) -> S:
 
 def from_texts(takes: type[S], sent: Mapping[str, str]) -> S:
     """Of a form or a query. An empty field is absent, or nothing at all where the type has None. Raises BadFields."""
-    types = {each.encode_name: each.type for each in msgspec.structs.fields(takes)}
+    types = {each.encode_name: each.type for each in _fields(takes)}
     given = {name: _from_text(text.strip(), types.get(name)) for name, text in sent.items()}
     return _into(takes, {name: value for name, value in given.items() if value is not msgspec.UNSET}, strict=False)
 
 
 def typed(takes: type[Shape], texts: Mapping[str, str]) -> dict[str, Any]:
     """Texts of a path as what their fields are, to be put beside JSON; as they came where they are not that."""
-    types = {each.encode_name: each.type for each in msgspec.structs.fields(takes)}
+    types = {each.encode_name: each.type for each in _fields(takes)}
     return {name: _lax(text, types.get(name)) for name, text in texts.items()}
 
 
@@ -76,6 +78,12 @@ def limits_of(field_type: Any) -> str:
     return ""
 
 
+@cache
+def _fields(takes: type[Shape]) -> tuple[FieldInfo, ...]:
+    """Declarations do not change, and reading one compiles each of its annotations."""
+    return msgspec.structs.fields(takes)
+
+
 def _into(takes: type[S], sent: Mapping[str, Any], *, strict: bool) -> S:
     if unfit := {name: "holds what cannot be kept" for name, value in sent.items() if not _can_be_kept(value)}:
         raise BadFields(unfit)
@@ -83,14 +91,14 @@ def _into(takes: type[S], sent: Mapping[str, Any], *, strict: bool) -> S:
         taken = msgspec.convert(dict(sent), takes, strict=strict)
     except msgspec.ValidationError as error:
         raise BadFields(_problems(takes, sent, strict) or {"": str(error)}) from None
-    named = ((each.encode_name, getattr(taken, each.name)) for each in msgspec.structs.fields(takes))
+    named = ((each.encode_name, getattr(taken, each.name)) for each in _fields(takes))
     if beyond := {name: "is too far away" for name, value in named if _is_beyond(value)}:
         raise BadFields(beyond)
     return taken
 
 
 def _problems(takes: type[Shape], sent: Mapping[str, Any], strict: bool) -> dict[str, str]:
-    fields = {each.encode_name: each for each in msgspec.structs.fields(takes)}
+    fields = {each.encode_name: each for each in _fields(takes)}
     problems = {name: "is not known here" for name in sent if name not in fields}
     for name, each in fields.items():
         if name not in sent:

@@ -57,6 +57,10 @@ class RequestShown(Shown, frozen=True, kw_only=True):
     confidence: str
 
 
+_CONVERTED = {"key_prefix", "trace", "cost_usd", "list_value_usd"}
+_AS_STORED = tuple(name for name in RequestShown.__struct_fields__ if name not in _CONVERTED)
+
+
 class FindRequests(Shape, frozen=True, kw_only=True):
     """The latest first. `fault` is one of the faults, or "any"; `counts` takes `count_tokens` in."""
 
@@ -98,9 +102,8 @@ def _get(doing: Doing, taken: TheRequest) -> RequestShown:
 
 def _shown(found: FoundRequest) -> RequestShown:
     row: Any = found.row
-    same = {name: getattr(row, name) for name in RequestShown.__struct_fields__ if name in row._fields and name != "trace"}
     return RequestShown(
-        **same,
+        **{name: getattr(row, name) for name in _AS_STORED},
         key_prefix=found.prefix,
         trace=[part for part in row.trace.split("; ") if part],
         cost_usd=usd(row.cost_micros) or Decimal(0),
