@@ -17,8 +17,10 @@ COPY core /app/core
 COPY migrations /app/migrations
 COPY proxy_app /app/proxy_app
 COPY templates /app/templates
-# Compiled once here: the code cannot be written to where it runs.
-RUN python -m compileall -q /app && chmod -R a+rX,go-w /app /opt/venv
+# Compiled once here, pages too: the code cannot be written to where it runs.
+WORKDIR /app
+RUN python -m compileall -q /app && /opt/venv/bin/python -c "from core.pages import Pages; Pages('').prepared()" \
+    && chmod -R a+rX,go-w /app /opt/venv
 
 
 FROM python:3.11-slim-bookworm

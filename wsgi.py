@@ -123,7 +123,8 @@ def create_app(settings: Settings | None = None) -> Service:
     readiness = Readiness(lambda: tick.database_away_since)
     # Apart, so that a report cannot hold key look-ups up; admins wait for each other rather than being sent away.
     reports = open_database(settings, pool_size=1, patience_s=10.0)
-    own = OwnView(OwnStates(windows, circuits, spending), reports, Pages(VERSION), _own_facts(settings))
+    pages = Pages(VERSION).prepared()
+    own = OwnView(OwnStates(windows, circuits, spending), reports, pages, _own_facts(settings))
     views = {"/status": own.status, "/statusline": own.status_line}
     outlet = Outlet(lines.write if settings.emits_emf else None, settings.emf_namespace, worker_id)
     asked = Asked(recorder, circuits, live, tick, lines, (database, reports))
@@ -134,7 +135,9 @@ def create_app(settings: Settings | None = None) -> Service:
     heartbeat = Heartbeat(database, _worker(worker_id), partial(_load, readiness, circuits, live, recorder))
     probe = build_bedrock_probe(settings)
     regions = load_catalogue().known_regions()
-    around = Surroundings(heartbeat.seen, _new_request_id, AccessLog(lines), vault, probe, known_models(), known_regions=regions)
+    around = Surroundings(
+        heartbeat.seen, _new_request_id, AccessLog(lines), vault, probe, known_models(), known_regions=regions, pages=pages
+    )
     admin = AdminApp(settings, local, reports, around)
 
     parts = Parts(

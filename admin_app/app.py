@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -104,6 +104,7 @@ class Surroundings:
     wall: Callable[[], float] = time.time
     known_regions: tuple[str, ...] = ()
     bearers: Bearers | None = None
+    pages: Pages = field(default_factory=lambda: Pages(VERSION))
 
 
 class AdminApp:
@@ -116,7 +117,7 @@ class AdminApp:
     def __init__(self, settings: Settings, secrets: LocalSecrets, database: Database, around: Surroundings) -> None:
         self._around = around
         self._database = database
-        self._pages = Pages(VERSION)
+        self._pages = around.pages
         self.owner = Owner(settings.admin_username, secrets.admin_password_hash, database, self._now)
         self._queue = PasswordQueue()
         doorkeeper = self.doorkeeper = self._doorkeeper(settings, secrets)

@@ -20,6 +20,7 @@ from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from core.compiled_templates import CompiledTemplates
 from core.threads import behind_others
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
@@ -58,7 +59,7 @@ class FixedFile:
 
 
 class Pages:
-    """Renders `templates/<name>`. Templates are read once each."""
+    """Renders `templates/<name>`. Templates are read once each: in a server all of them at its start, by `prepared`."""
 
     def __init__(self, version: str, folder: Path = TEMPLATES) -> None:
         self._turns = behind_others()
@@ -70,6 +71,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
+            bytecode_cache=CompiledTemplates(folder, Path(__file__)),
         )
         numbers = (
             count,
@@ -92,6 +94,12 @@ class Pages:
         environment.globals |= {"version": version, "tags": tags, "nothing": NOTHING}
         environment.globals["m"] = environment.get_template("_macros.html").module  # in every template, and in its blocks alone
         self._environment = environment
+
+    def prepared(self) -> Pages:
+        """These pages, with every template read: to compile a large one would hold the event loop for 50 ms."""
+        for name in self._environment.list_templates(extensions=["html"]):
+            self._environment.get_template(name)
+        return self
 
     def render(self, name: str, block: str = "", **values: Any) -> str:
         """The whole page, or one block of it where the template has a block of that name.

@@ -25,7 +25,7 @@ DOORS = {
     "sqlalchemy": ("core/*", "migrations/*", "admin_app/listings.py"),
     "psycopg2": ("core/postgres.py",),
     "alembic": ("core/db.py", "migrations/*"),
-    "jinja2": ("core/pages.py",),
+    "jinja2": ("core/pages.py", "core/compiled_templates.py"),
     "boto3": ("core/secrets.py", "core/crypto.py", "core/cloudwatch.py", "core/log_group.py"),
     "botocore": ("core/secrets.py", "core/crypto.py", "core/cloudwatch.py", "core/log_group.py", "proxy_app/bedrock/wire.py"),
     "itsdangerous": ("admin_app/session.py",),

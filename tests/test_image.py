@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,16 @@ def test_its_command_is_gunicorn_itself_as_serve_starts_it(monkeypatch: pytest.M
 
     [command] = re.findall(r"^CMD (.+)$", DOCKERFILE, re.MULTILINE)
     assert json.loads(command) == ["python", *started[0]]
+
+
+def test_its_pages_are_compiled_before_it_runs(tmp_path: Path) -> None:
+    for name in ("core", "templates"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    [code] = re.findall(r"""/opt/venv/bin/python -c "(.+?)"( |$)""", DOCKERFILE, re.MULTILINE)
+    subprocess.run([sys.executable, "-c", code[0]], cwd=tmp_path, check=True)
+
+    kept = list((tmp_path / "templates" / "__pycache__").iterdir())
+    assert len(kept) == len(list((tmp_path / "templates").rglob("*.html")))
 
 
 def test_packages_are_wheels_with_hashes_alone() -> None:
