@@ -16,6 +16,7 @@ from sqlalchemy import Connection, and_, delete, or_, select, update
 
 from core.db import upsert
 from core.models import circuits, revisions
+from core.threads import paced
 
 OPEN = "open"
 CLOSED = "closed"
@@ -75,7 +76,7 @@ def circuits_since(connection: Connection, seen: int) -> tuple[int, list[Circuit
     latest = connection.execute(select(revisions.c.circuits)).scalar_one()
     after = seen if latest >= seen else 0
     rows = connection.execute(select(circuits).where(circuits.c.revision > after).order_by(circuits.c.revision))
-    return after, [_row(row) for row in rows.mappings()]
+    return after, [_row(row) for row in paced(rows.mappings())]
 
 
 def circuits_of(connection: Connection, holders: Collection[str], now: datetime) -> list[CircuitRow]:

@@ -47,9 +47,9 @@ def windows_since(connection: Connection, moment: datetime) -> dict[str, PlanWin
     changed = select(plan_windows.c.access_key_id).where(plan_windows.c.window == _WHOLE, plan_windows.c.seen_at >= moment)
     changed = changed.order_by(plan_windows.c.seen_at.desc()).limit(_MOST_ROWS)
     found: dict[str, list[Row[Any]]] = {}
-    for row in connection.execute(select(plan_windows).where(plan_windows.c.access_key_id.in_(changed))):
+    for row in paced(connection.execute(select(plan_windows).where(plan_windows.c.access_key_id.in_(changed)))):
         found.setdefault(row.access_key_id, []).append(row)
-    return {access_key_id: windows for access_key_id, rows in found.items() if (windows := _windows(rows)) is not None}
+    return {access_key_id: windows for access_key_id, rows in paced(found.items()) if (windows := _windows(rows)) is not None}
 
 
 def windows_of(connection: Connection, access_key_id: str) -> PlanWindows | None:

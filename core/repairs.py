@@ -19,6 +19,7 @@ from core.access import NotFound
 from core.keyset import By, Order, Page, Place
 from core.models import repairs
 from core.revision import bump
+from core.threads import paced
 
 REFUSED = "refused"
 SUSPECT = "suspect"
@@ -75,7 +76,7 @@ def fits(bedrock_key_id: str, region: str, model: str) -> bool:
 def list_repairs(connection: Connection, now: datetime) -> list[RepairRow]:
     """What is in force, by place and name."""
     rows = connection.execute(_BY_NAME.sorted(select(repairs).where(repairs.c.expires_at > now)))
-    return [_row(row) for row in rows.mappings()]
+    return [_row(row) for row in paced(rows.mappings())]
 
 
 def repairs_page(

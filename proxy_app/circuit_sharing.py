@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from core import circuit_rows
 from core.circuit_rows import CircuitRow
 from core.db import Database, DatabaseAway
+from core.threads import paced
 from core.types import ProviderName
 from proxy_app.circuit_names import WORKER_WIDE, CircuitName
 from proxy_app.circuit_state import Condition, State
@@ -72,7 +73,7 @@ class CircuitSharing:
             return 0
         is_start = after == 0
         applied = 0
-        for row in rows:
+        for row in paced(rows):
             name = _name(row)
             if (is_start or row.worker != self._worker_id) and name is not None and name not in self._waiting:
                 self._circuits.apply(Transition(name, _condition(row)))

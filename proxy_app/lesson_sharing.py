@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from core import repairs
 from core.db import Database, DatabaseAway
 from core.repairs import Change, RepairRow, Room
+from core.threads import paced
 from proxy_app.bedrock.lessons import Item, Lessons, Mark, Standing
 from proxy_app.lesson_book import LessonBook, Noted, Place
 
@@ -58,9 +59,9 @@ class LessonSharing:
             self._stale = True
             return
         places: dict[Place, list[RepairRow]] = {}
-        for row in rows:
+        for row in paced(rows):
             places.setdefault(Place(row.bedrock_key_id, row.region, row.model), []).append(row)
-        self._book.replace({place: _lessons(of_place) for place, of_place in places.items()})
+        self._book.replace({place: _lessons(of_place) for place, of_place in paced(places.items())})
 
     def _write(self, batch: Sequence[Noted]) -> None:
         changes = [self._change(place, [each for each in batch if each.place == place]) for place in _places(batch)]

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from core.db import Database, DatabaseAway
 from core.plan_window_rows import windows_since, write_windows
 from core.plan_windows import PREFIX, PlanWindows, read_windows
+from core.threads import paced
 from proxy_app.call import Headers
 
 MOST_KEYS = 20_000
@@ -69,7 +70,7 @@ class PlanWatch:
         except DatabaseAway:
             return 0
         self._looked_at = now - _OVERLAP
-        return sum(self._keep(access_key_id, windows) for access_key_id, windows in found.items())
+        return sum(self._keep(access_key_id, windows) for access_key_id, windows in paced(found.items()))
 
     def _keep(self, access_key_id: str, windows: PlanWindows) -> bool:
         known = self._seen.get(access_key_id)

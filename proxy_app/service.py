@@ -83,6 +83,7 @@ class Service:
         self._drain_s = drain_s
         self._tick_s = tick_s
         self._closing = False
+        self._unheard = {"database", "circuits", "repairs", "spend"}
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         return self._app(environ, start_response)
@@ -97,9 +98,11 @@ class Service:
         parts.housekeeper.start()
         for each in parts.beside:
             each.start()
-        spawn(lambda: self._share(self._tick_s, parts.sharing, parts.windows))
-        spawn(lambda: self._share(self._tick_s, parts.learning))
-        spawn(lambda: self._share(self._tick_s / 2, parts.spending))  # so that all know within a tick what one has reserved
+        spawn(lambda: self._share("circuits", self._tick_s, parts.sharing, parts.windows))
+        spawn(lambda: self._share("repairs", self._tick_s, parts.learning))
+        spawn(
+            lambda: self._share("spend", self._tick_s / 2, parts.spending)
+        )  # so that all know within a tick what one has reserved
         spawn(lambda: self._watch(is_alive))
 
     def unreadable(self, status: int, reason: str) -> tuple[str, Headers, bytes]:
@@ -107,8 +110,8 @@ class Service:
         return self._parts.unreadable(status, reason)
 
     def _changed(self, kind: Kind) -> None:
-        """The tick's first look reports every kind: only then has this worker seen its database, and is ready."""
-        self._parts.readiness.started()
+        """The tick's first look reports every kind: only then has this worker seen its database."""
+        self._heard("database")
         if kind == "grants":
             self._parts.directory.refresh()
         elif kind == "repairs":
@@ -116,7 +119,13 @@ class Service:
         elif kind == "prices":
             self._parts.reprice()
 
-    def _share(self, period_s: float, *all_shared: Shared) -> None:
+    def _heard(self, source: str) -> None:
+        """A worker is ready when it has heard all that its predecessors knew, once."""
+        self._unheard.discard(source)
+        if not self._unheard:
+            self._parts.readiness.started()
+
+    def _share(self, source: str, period_s: float, *all_shared: Shared) -> None:
         """What changed here goes out before what changed elsewhere comes in; one greenlet does both, and never gives up.
 
         The first look is at once: a worker that starts must not ask what its predecessor knew to be exhausted.
@@ -128,6 +137,7 @@ class Service:
                     shared.absorb()
                 except Exception:
                     log.exception("a worker could not share what it knows")
+            self._heard(source)
             sleep(period_s)
 
     def _watch(self, is_alive: Callable[[], bool]) -> None:

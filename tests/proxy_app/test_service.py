@@ -85,12 +85,34 @@ def test_building_it_starts_nothing() -> None:
     assert diary.lines == []
 
 
-def test_it_is_ready_once_the_database_was_seen_and_what_changed_reaches_whom_it_concerns() -> None:
+def heard_all(diary: Diary) -> bool:
+    """What other workers know has come in, all of it once."""
+    return all(diary.happened(f"{each}.absorb") for each in ("sharing", "windows", "learning", "spending"))
+
+
+def test_it_is_not_ready_before_the_database_was_seen() -> None:
     diary = Diary()
     service_of(diary).start(is_alive=lambda: True)
+    assert heard_all(diary)
     assert "readiness.started" not in diary.lines
     diary.listener("circuits")
-    assert "readiness.started" in diary.lines
+    assert diary.happened("readiness.started")
+
+
+@pytest.mark.parametrize("last", ["windows.absorb", "learning.absorb", "spending.absorb"])
+def test_it_is_not_ready_before_it_has_heard_what_its_predecessors_knew(last: str) -> None:
+    diary = Diary(silent=frozenset({last}))
+    service_of(diary).start(is_alive=lambda: True)
+    diary.listener("circuits")
+    assert diary.happened("sharing.absorb") and "readiness.started" not in diary.lines
+    diary.over.set()
+    assert diary.happened("readiness.started")
+
+
+def test_what_changed_reaches_whom_it_concerns() -> None:
+    diary = Diary()
+    service_of(diary).start(is_alive=lambda: True)
+    diary.listener("circuits")
     assert "directory.refresh" not in diary.lines
     diary.listener("grants")
     assert "directory.refresh" in diary.lines
