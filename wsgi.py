@@ -107,7 +107,7 @@ def create_app(settings: Settings | None = None) -> Service:
     recorder.listen(counts)
     recorder.refusals.append(lambda: counts.add("TurnedAwayCount"))
 
-    pool = HttpPool(settings.connect_timeout_s, time.monotonic)
+    pool = HttpPool(settings.connect_timeout_s, time.monotonic).prepared()
     windows = PlanWatch(database, time.time)
     models = LiveModels(load_catalogue(), database)
     tick.listen(models.changed)
@@ -133,7 +133,7 @@ def create_app(settings: Settings | None = None) -> Service:
     page = MetricsPage(inbound, settings, partial(metrics.exposition, settings.metrics_dir))
     proxy = ProxyApp(proxied, Ready(readiness), _new_request_id, page)
     heartbeat = Heartbeat(database, _worker(worker_id), partial(_load, readiness, circuits, live, recorder))
-    probe = build_bedrock_probe(settings)
+    probe = build_bedrock_probe(settings, pool)
     regions = load_catalogue().known_regions()
     around = Surroundings(
         heartbeat.seen, _new_request_id, AccessLog(lines), vault, probe, known_models(), known_regions=regions, pages=pages
@@ -162,9 +162,9 @@ def create_app(settings: Settings | None = None) -> Service:
     return Service(mounted(admin, proxy), parts, settings.drain_s, settings.tick_s)
 
 
-def build_bedrock_probe(settings: Settings) -> BedrockProbe:
+def build_bedrock_probe(settings: Settings, pool: HttpPool | None = None) -> BedrockProbe:
     """Tests a Bedrock key with a tiny request, for the command line and the admin."""
-    endpoint = BedrockEndpoint(HttpPool(settings.connect_timeout_s, time.monotonic), settings.bedrock_url)
+    endpoint = BedrockEndpoint(pool or HttpPool(settings.connect_timeout_s, time.monotonic), settings.bedrock_url)
     return InvokeProbe(endpoint, load_catalogue(), time.monotonic)
 
 

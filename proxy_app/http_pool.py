@@ -8,12 +8,14 @@ its end, and is used by one call at a time.
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401  # as the next but one: what the first name to be looked up would import, in a request
 import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import certifi
+import gevent.resolver.thread  # noqa: F401
 from gevent import Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
@@ -63,6 +65,11 @@ class HttpPool:
         self._ssl_context = ssl_context
         self._deadlines = Deadlines(clock)
         self._idle: dict[Origin, list[_Connection]] = {}
+
+    def prepared(self) -> HttpPool:
+        """This pool, with what its first connection would hold the event loop for."""
+        self._context()
+        return self
 
     def send(self, request: UpstreamRequest, lifeline: Lifeline | None, deadline: float) -> UpstreamAnswer:
         """Send the request and return when the answer's head is here.
