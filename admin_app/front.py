@@ -30,6 +30,7 @@ NAVIGATION = (
     ("/admin/users", "Users", "users", Role.VIEWER),
     ("/admin/keys", "Access keys", "keys", Role.VIEWER),
     ("/admin/usage", "Usage", "usage", Role.VIEWER),
+    ("/admin/sessions", "Sessions", "sessions", Role.VIEWER),
     ("/admin/requests", "Requests", "requests", Role.VIEWER),
     ("/admin/circuits", "Circuits", "circuits", Role.VIEWER),
     ("/admin/prices", "Prices", "prices", Role.VIEWER),

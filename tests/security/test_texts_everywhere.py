@@ -222,7 +222,9 @@ def test_what_the_api_says_is_never_taken_for_a_page(programme: Programme) -> No
     assert {answer.headers["x-content-type-options"] for answer in answers} == {"nosniff"}
 
 
-@pytest.mark.parametrize("path", ["/admin/users.csv", "/admin/keys.csv", "/admin/usage.csv?group=model&range=24h"])
+@pytest.mark.parametrize(
+    "path", ["/admin/users.csv", "/admin/keys.csv", "/admin/sessions.csv", "/admin/usage.csv?group=model&range=24h"]
+)
 def test_a_spreadsheet_finds_no_formula_in_any_cell(filled: Filled, path: str) -> None:
     owner = filled.house.signed_in(Role.OWNER)
 
