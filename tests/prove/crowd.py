@@ -78,7 +78,6 @@ _STATEMENTS = (
       sum(input_tokens), sum(output_tokens), sum(cache_write_5m_tokens), sum(cache_write_1h_tokens), sum(cache_read_tokens),
       sum(cost_micros), sum(list_value_micros)
     FROM requests GROUP BY 1, 2, 3, 4""",
-    *load_sessions(),
     """INSERT INTO claude_sessions
     SELECT access_key_id, session_id, min(user_id), min(started_at), max(started_at),
       max(started_at) FILTER (WHERE provider = 'bedrock'), CASE WHEN max(provider) = 'plan' THEN '' ELSE 'plan_exhausted' END,

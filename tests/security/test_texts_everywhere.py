@@ -31,6 +31,7 @@ from tests.security.payloads import PAYLOADS
 from tests.security.texts import Programme, Reader, declared_fields, text_names
 
 FORMULAS = ("=1+1", "+1+1", "-1+1", "@SUM(A1)", '=HYPERLINK("//evil.example")', "\t=1+1")
+FILES = ("/admin/users.csv", "/admin/keys.csv", "/admin/sessions.csv", "/admin/usage.csv?group=model&range=24h")
 # One for each place that a text can stand in: content, title, raw text, both kinds of quotes, an address, a comment, a template.
 PLACES = (
     "<script>xss()</script>",
