@@ -6,6 +6,7 @@ Knows pages; the figures are `claude_session_operations'`. `?user=` (an id or a 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +19,7 @@ from admin_app.operation import BadFields, Work
 HOME = "/admin/sessions"
 FILTERS = ("user", "key", "answered", "since", "until", "cursor")
 _FIELDS = MappingProxyType({"user": "user_id", "key": "access_key_id"})
+_LEAST_SEEN = 1.5
 _NAMES = MappingProxyType({field: name for name, field in _FIELDS.items()})
 
 
@@ -57,7 +59,28 @@ class SessionPage:
         work = self._front.enter(req, resp)
         query = query_of(req, "user", "key")
         tree = self._front.ask(work, does.GET, {**_whose(query), "session_id": session_id})
-        self._front.show(req, resp, "sessions/one.html", nav="sessions", tree=tree, query=query)
+        courses = [(line, course_of(line.with_below, tree.figures)) for line in tree.agents]
+        self._front.show(req, resp, "sessions/one.html", nav="sessions", tree=tree, courses=courses, query=query)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Where a bar lies among 100, and how much of it each answered."""
+
+    x: float
+    plan: float
+    bedrock: float
+    nobody: float
+
+
+def course_of(part: does.FiguresShown, whole: does.FiguresShown) -> Course:
+    """Of an agent in its session. What took but a moment is seen, too."""
+    seconds = (whole.last_at - whole.first_at).total_seconds()
+    share = (part.last_at - part.first_at).total_seconds() / seconds if seconds else 1.0
+    width = max(_LEAST_SEEN, 100 * share)
+    begins = 100 * (part.first_at - whole.first_at).total_seconds() / seconds if seconds else 0.0
+    of_each = (width * number / part.requests for number in (part.plan, part.bedrock, part.nobody))
+    return Course(round(min(begins, 100 - width), 2), *(round(each, 2) for each in of_each))
 
 
 def fields_of(query: Texts) -> dict[str, str]:
