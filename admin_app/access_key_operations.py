@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from admin_app.cursors import after_of, listed
+from admin_app.edits import Edit, as_texts
 from admin_app.fields import Cursor, Id, Limit, Moment, Text, Usd, micros, usd
 from admin_app.operation import Doing, Listed, Offer, Operation, Shape, Shown, asks, changes
 from admin_app.secret_fields import SECRET
@@ -90,6 +91,9 @@ class NewKey(Shape, frozen=True, kw_only=True):
     requests_per_minute: PerMinute | None = None
 
 
+FORM = ("name", "expires_at", "strategy", "monthly_budget_usd", "requests_per_minute")
+
+
 class ChangedKey(Shape, frozen=True, kw_only=True):
     """What is not named stays as it is; null takes it away."""
 
@@ -126,10 +130,14 @@ def _issue(doing: Doing, taken: NewKey) -> IssuedShown:
     return told
 
 
-def _change(doing: Doing, taken: ChangedKey) -> KeyShown:
+def _change(doing: Doing, taken: ChangedKey, edit: Edit | None = None) -> KeyShown:
+    def changed(options: KeyOptions) -> KeyOptions:
+        if edit is not None:
+            edit.check(form_of(options))
+        return _changed(options, taken)
+
     before = access_keys.find_key(doing.connection, taken.key_id)
-    limits = doing.tools.limits
-    after = access_keys.change_key(doing.connection, before.id, lambda options: _changed(options, taken), limits, doing.now)
+    after = access_keys.change_key(doing.connection, before.id, changed, doing.tools.limits, doing.now)
     doing.note("access_key.update", after.id, noted(before.options), noted(after.options))
     return _get(doing, TheKey(key_id=after.id))
 
@@ -148,6 +156,13 @@ def _revoke(doing: Doing, taken: TheKey) -> KeyShown:
     access_keys.revoke_key(doing.connection, before.id, doing.now)
     doing.note("access_key.revoke", before.id, {"status": before.status(doing.now)}, {"status": KeyStatus.REVOKED})
     return _get(doing, taken)
+
+
+def form_of(options: KeyOptions) -> dict[str, str]:
+    """What the form shows of them."""
+    budget = usd(options.monthly_budget_micros)
+    values = (options.name, options.expires_at, options.strategy, budget, options.requests_per_minute)
+    return as_texts(dict(zip(FORM, values, strict=True)))
 
 
 def options_of(taken: Any) -> KeyOptions:
@@ -224,6 +239,13 @@ LIST = Operation("listAccessKeys", "Find access keys", Role.VIEWER, FindKeys, Li
 GET = Operation("getAccessKey", "One access key", Role.VIEWER, TheKey, KeyShown, asks(_get))
 ISSUE = Operation("issueAccessKey", "Issue an access key and tell it once", Role.EDITOR, NewKey, IssuedShown, changes(_issue))
 CHANGE = Operation("updateAccessKey", "Change an access key", Role.EDITOR, ChangedKey, KeyShown, changes(_change))
+
+
+def editing(edit: Edit) -> Operation:
+    """CHANGE, unless somebody else changed the same meanwhile. Raises ChangedMeanwhile."""
+    return replace(CHANGE, run=changes(lambda doing, taken: _change(doing, taken, edit)))
+
+
 ROTATE = Operation(
     "rotateAccessKey", "A new text for the same key, told once", Role.EDITOR, RotatedKey, IssuedShown, changes(_rotate)
 )

@@ -43,7 +43,7 @@ from admin_app.bearers import Bearers
 from admin_app.claim import ROUTE as CLAIM_ROUTE
 from admin_app.claim import ClaimPage, Issuing
 from admin_app.confirm import Confirm
-from admin_app.doorkeeper import HOME, Doorkeeper
+from admin_app.doorkeeper import HOME, Doorkeeper, led_to
 from admin_app.front import Front
 from admin_app.gate import CLAIMS, Gate
 from admin_app.operation import BadFields, NotAllowed, NotConfirmed, Tools
@@ -193,7 +193,7 @@ class AdminApp:
     def _not_done(self, req: falcon.Request, resp: falcon.Response, error: Refused, params: Any) -> None:
         """Where a page does not show a refusal itself."""
         if isinstance(error, NotConfirmed):
-            raise falcon.HTTPSeeOther(f"{HOME}/confirm?{urlencode({'next': req.relative_uri})}")
+            raise led_to(req, f"{HOME}/confirm?{urlencode({'next': req.relative_uri})}")
         kinds = ((NotFound, falcon.HTTP_404), (NotAllowed, falcon.HTTP_403), (BadFields, falcon.HTTP_422))
         status = next((status for kind, status in kinds if isinstance(error, kind)), falcon.HTTP_409)
         text = str(error)

@@ -1,7 +1,9 @@
-"""Sessions of Claude Code: the latest of a user or a key, and the tree of agents in one, with what each cost (SPEC section 11).
+"""Sessions of Claude Code: the latest of all, of a user or of a key, and the tree of agents in one, with what each cost (SPEC
+section 11).
 
-A session's id is what a client says it is, so it is looked for among the requests of one user or one key alone. Invariant:
-money is exact to the micro-dollar; an agent's `with_below` holds all that it began, down to the last.
+A session's id is what a client says it is, so a session is one of one access key, and its tree is looked for among the requests
+of one user or one key alone. Invariant: money is exact to the micro-dollar; an agent's `with_below` holds all that it began,
+down to the last.
 """
 
 from __future__ import annotations
@@ -12,16 +14,20 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from admin_app.cursors import after_of, next_cursor
-from admin_app.fields import Cursor, Limit, Text, usd
+from admin_app.cursors import after_of, listed
+from admin_app.fields import Cursor, Limit, Moment, Text, usd, utc
 from admin_app.operation import BadFields, Doing, Offer, Operation, Shape, Shown, asks
 from core.access import NotFound
 from core.access_keys import find_key
 from core.actor import Role
-from core.session_report import SESSIONS_A_PAGE, AgentLine, SessionLine, Span, Whose, last_user_of, session_tree, sessions_behind
+from core.session_list import SESSIONS_A_PAGE, Answered, SessionFilter, SessionLine, count_sessions, find_sessions
+from core.session_report import AgentLine, Span, Whose, last_user_of, session_tree
 from core.types import ProviderName
 from core.users import find_user
 
+AnsweredBy = Annotated[
+    str, Meta(pattern="^(plan|bedrock|fallback|errors)?$", description="plan (alone), bedrock, fallback, or errors")
+]
 SessionId = Annotated[str, Meta(min_length=1, max_length=80, description="a session's id as Claude Code sends it")]
 
 
@@ -45,11 +51,19 @@ class FiguresShown(Shown, frozen=True, kw_only=True):
 
 
 class ClaudeSessionShown(Shown, frozen=True, kw_only=True):
-    """`agents` counts the main agent, too."""
+    """`agents` counts the main agent, too. `fault`: why Bedrock answered instead of the plan the last time, at `fell_back_at`;
+    empty and null where it never did. Names are empty where the user or the key is gone."""
 
     session_id: str
+    user_id: str
+    user_name: str
+    access_key_id: str
+    key_prefix: str
+    key_name: str
     agents: int
     figures: FiguresShown
+    fault: str
+    fell_back_at: datetime | None
 
 
 class WhoseShown(Shown, frozen=True, kw_only=True):
@@ -62,12 +76,12 @@ class WhoseShown(Shown, frozen=True, kw_only=True):
 
 
 class ClaudeSessionsShown(Shown, frozen=True, kw_only=True):
-    """The latest used first. `total`: how many there are among the latest requests."""
+    """The latest used first. `total`: how many there are; 10,001 means more than 10,000. `whose` is null for all users."""
 
     data: list[ClaudeSessionShown]
     next_cursor: str | None
     total: int
-    whose: WhoseShown
+    whose: WhoseShown | None
 
 
 class AgentShown(Shown, frozen=True, kw_only=True):
@@ -90,10 +104,17 @@ class ClaudeTreeShown(Shown, frozen=True, kw_only=True):
 
 
 class FindSessions(Shape, frozen=True, kw_only=True):
-    """Of one user, or of one access key: exactly one of the two is given."""
+    """Of all users, unless one is given, or an access key. `user_id` is an id, or the exact name.
+
+    `answered`: by the plan alone; some by Bedrock; some by Bedrock because the plan did not; or with errors. `since` and `until`
+    are about the last request.
+    """
 
     user_id: Text = ""
     access_key_id: Text = ""
+    answered: AnsweredBy = ""
+    since: Moment | None = None
+    until: Moment | None = None
     limit: Limit = SESSIONS_A_PAGE
     cursor: Cursor = ""
 
@@ -107,13 +128,31 @@ class TheSession(Shape, frozen=True, kw_only=True):
 
 
 def _find(doing: Doing, taken: FindSessions) -> ClaudeSessionsShown:
-    try:
-        whose, told = _whose(doing, taken.user_id, taken.access_key_id)
-    except NotFound as missing:  # the address is right, what its query asks for is not
-        raise BadFields({"user_id" if taken.user_id else "access_key_id": str(missing)}) from None
-    page, total = sessions_behind(doing.connection, whose, taken.limit, after_of(doing, taken))
-    following = next_cursor(doing, taken, page.last)
-    return ClaudeSessionsShown(data=[_line(each) for each in page.lines], next_cursor=following, total=total, whose=told)
+    wanted, told = filter_of(doing, taken)
+    page = find_sessions(doing.connection, wanted, taken.limit, after_of(doing, taken))
+    shown = listed(doing, taken, page, _line)
+    total = count_sessions(doing.connection, wanted)
+    return ClaudeSessionsShown(data=shown.data, next_cursor=shown.next_cursor, total=total, whose=told)
+
+
+def filter_of(doing: Doing, taken: FindSessions) -> tuple[SessionFilter, WhoseShown | None]:
+    """Raises BadFields: the address is right, what its query asks for is not."""
+    told: WhoseShown | None = None
+    if taken.access_key_id:
+        try:
+            _, told = _whose(doing, "", taken.access_key_id)
+        except NotFound as missing:
+            raise BadFields({"access_key_id": str(missing)}) from None
+    user_id = ""
+    if taken.user_id:
+        try:
+            user = find_user(doing.connection, taken.user_id)
+        except NotFound:
+            raise BadFields({"user_id": "nobody is called so"}) from None
+        user_id = user.id
+        told = told or WhoseShown(user_id=user.id, user_name=user.name, access_key_id="", key_prefix="")
+    answered = Answered(taken.answered) if taken.answered else None
+    return SessionFilter(user_id, taken.access_key_id, answered, utc(taken.since), utc(taken.until)), told
 
 
 def _get(doing: Doing, taken: TheSession) -> ClaudeTreeShown:
@@ -150,7 +189,36 @@ def _whose(doing: Doing, user_id: str, access_key_id: str) -> tuple[Whose, Whose
 
 
 def _line(line: SessionLine) -> ClaudeSessionShown:
-    return ClaudeSessionShown(session_id=line.session_id, agents=line.agents, figures=_figures(line.span))
+    return ClaudeSessionShown(
+        session_id=line.session_id,
+        user_id=line.user_id,
+        user_name=line.user_name,
+        access_key_id=line.access_key_id,
+        key_prefix=line.prefix,
+        key_name=line.key_name,
+        agents=line.agents,
+        figures=_figures_of(line),
+        fault=line.fault,
+        fell_back_at=line.fell_back_at,
+    )
+
+
+def _figures_of(line: SessionLine) -> FiguresShown:
+    return FiguresShown(
+        requests=line.requests,
+        errors=line.errors,
+        fallbacks=line.fallbacks,
+        input_tokens=line.input_tokens,
+        output_tokens=line.output_tokens,
+        cost_usd=usd(line.cost_micros) or Decimal(0),
+        list_value_usd=usd(line.list_value_micros) or Decimal(0),
+        plan=line.plan,
+        bedrock=line.bedrock,
+        nobody=line.nobody,
+        first_at=line.first_at,
+        last_at=line.last_at,
+        seconds=int((line.last_at - line.first_at).total_seconds()),
+    )
 
 
 def _agent(line: AgentLine) -> AgentShown:
@@ -179,7 +247,12 @@ def _figures(span: Span) -> FiguresShown:
 
 
 LIST = Operation(
-    "listClaudeSessions", "The latest sessions of Claude Code", Role.VIEWER, FindSessions, ClaudeSessionsShown, asks(_find)
+    "listClaudeSessions",
+    "The latest sessions of Claude Code, of all users or of one",
+    Role.VIEWER,
+    FindSessions,
+    ClaudeSessionsShown,
+    asks(_find),
 )
 GET = Operation("getClaudeSession", "The agents of one session", Role.VIEWER, TheSession, ClaudeTreeShown, asks(_get))
 

@@ -1,4 +1,4 @@
-"""Users and access keys as CSV, for spreadsheets: what the lists show under the same filters, all of it.
+"""Users, access keys and sessions as CSV, for spreadsheets: what the lists show under the same filters, all of it.
 
 Written as it is read, some hundred rows a transaction, so that its size is nobody's memory. Invariants: no cell is a formula
 (`exports`); of a key only its first characters; with the database away before the first row it is an error, not an empty file.
@@ -12,14 +12,16 @@ from typing import Any, TypeVar
 
 import falcon
 
-from admin_app import key_pages, user_pages
+from admin_app import claude_session_pages, key_pages, user_pages
 from admin_app.access_key_operations import FindKeys
+from admin_app.claude_session_operations import FindSessions, filter_of
 from admin_app.fields import from_texts
 from admin_app.front import Front, Texts, query_of
-from admin_app.listings import Listing, of_access_keys, of_users
+from admin_app.listings import Listing, of_access_keys, of_sessions, of_users
 from admin_app.operation import BadFields, Shape, Work
 from admin_app.user_operations import FindUsers
 from core.key_list import KeyFilter, key_lines
+from core.session_list import sessions_in_order
 from core.threads import paced
 from core.user_list import UserFilter, user_lines
 
@@ -32,7 +34,7 @@ _TYPE = "text/csv; charset=utf-8"
 
 def routes(front: Front) -> dict[str, Any]:
     """Path -> resource."""
-    return {"/admin/users.csv": UsersFile(front), "/admin/keys.csv": KeysFile(front)}
+    return {"/admin/users.csv": UsersFile(front), "/admin/keys.csv": KeysFile(front), "/admin/sessions.csv": SessionsFile(front)}
 
 
 class UsersFile:
@@ -55,6 +57,19 @@ class KeysFile:
         _send(resp, f"access-keys-{work.now:%Y-%m-%d}.csv", _keys(work, asked))
 
 
+class SessionsFile:
+    def __init__(self, front: Front) -> None:
+        self._front = front
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Raises BadFields: a file of all sessions is not what was asked for."""
+        work = self._front.enter(req, resp)
+        query = query_of(req, *claude_session_pages.FILTERS)
+        query.pop("cursor", None)
+        asked = from_texts(FindSessions, claude_session_pages.fields_of(query))
+        _send(resp, f"sessions-{work.now:%Y-%m-%d}.csv", _sessions(work, asked))
+
+
 def _users(work: Work, asked: FindUsers) -> Iterator[Listing]:
     wanted, month, after = UserFilter(asked.search, asked.status, asked.strategy, asked.sort), work.tools.month(work.now), None
     while True:
@@ -70,6 +85,16 @@ def _keys(work: Work, asked: FindKeys) -> Iterator[Listing]:
     while True:
         page = work.read(lambda doing, at=after: key_lines(doing.connection, wanted, work.now, month, _A_BATCH, at))  # type: ignore[misc]
         yield from (of_access_keys([line.key for line in some], work.now) for some in _pieces(page.lines))
+        if (after := page.last) is None:
+            return
+
+
+def _sessions(work: Work, asked: FindSessions) -> Iterator[Listing]:
+    """In the order of keys and ids, in which nothing moves while it is read."""
+    wanted, after = work.read(lambda doing: filter_of(doing, asked)[0]), None
+    while True:
+        page = work.read(lambda doing, at=after: sessions_in_order(doing.connection, wanted, _A_BATCH, at))  # type: ignore[misc]
+        yield from (of_sessions(some) for some in _pieces(page.lines))
         if (after := page.last) is None:
             return
 

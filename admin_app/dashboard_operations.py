@@ -26,7 +26,7 @@ from core.usage_series import OTHERS, Scope, series_of
 
 RANGES: Mapping[str, str] = {"today": "Today", "24h": "24 hours", "7d": "7 days"}
 _BUCKETS = {"today": "hour", "24h": "hour", "7d": "day"}
-_PROVIDERS = (("plan", "Plan"), ("bedrock", "Bedrock"), ("", "nobody"), (OTHERS, "others"))
+_PROVIDERS = (("plan", "Plan"), ("bedrock", "Bedrock"), ("", "Nobody"), (OTHERS, "Others"))
 
 
 class AskDashboard(Shape, frozen=True, kw_only=True):

@@ -61,9 +61,9 @@ class Doorkeeper:
         if found is None:
             if self.session_token(req):
                 resp.append_header("set-cookie", self.sessions.session_cookie.removal())
-            raise falcon.HTTPSeeOther(f"{HOME}/login{_query(req)}")
+            raise led_to(req, f"{HOME}/login{_query(req)}")
         if self.must_enrol(found):
-            raise falcon.HTTPSeeOther(ENROLMENT)
+            raise led_to(req, ENROLMENT)
         if not found.actor.role.includes(role):
             raise falcon.HTTPForbidden(title="Not with this role", description=f"This takes an admin who is {role}.")
         return found.actor
@@ -73,7 +73,7 @@ class Doorkeeper:
         `back`."""
         actor = self.require(req, resp, role)
         if not self.is_confirmed(actor):
-            raise falcon.HTTPSeeOther(f"{HOME}/confirm?{urlencode({'next': back})}")
+            raise led_to(req, f"{HOME}/confirm?{urlencode({'next': back})}")
         return actor
 
     def is_confirmed(self, actor: Actor) -> bool:
@@ -151,6 +151,14 @@ class Doorkeeper:
         return req.get_cookie_values(self.sessions.session_cookie.name) or []
 
 
+def led_to(req: falcon.Request, path: str) -> falcon.HTTPStatus:
+    """To another page as a whole. HTMX would follow a redirect and put that page where a part of this one belongs, so it is told
+    to leave."""
+    if req.get_header("hx-request"):
+        return falcon.HTTPStatus(falcon.HTTP_204, headers={"hx-redirect": path})
+    return falcon.HTTPSeeOther(path)
+
+
 def check_same_site(req: falcon.Request) -> None:
     """Beside the form's token: every current browser says where a request comes from, and is believed; of an older one its
     `Origin` is looked at, which our own `referrer-policy` may have made `null`. Raises falcon.HTTPForbidden."""
@@ -167,4 +175,7 @@ def where_next(given: str | None) -> str:
 
 def _query(req: falcon.Request) -> str:
     """Back to the page that was asked for; not to what a form was sent to."""
-    return f"?{urlencode({'next': req.relative_uri})}" if req.method == "GET" else ""
+    page = urlsplit(req.get_header("hx-current-url") or "")
+    here = f"{page.path}?{page.query}" if page.query else page.path  # of HTMX, which asks for a part of it
+    asked = here or (req.relative_uri if req.method == "GET" else "")
+    return f"?{urlencode({'next': asked})}" if asked else ""

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import falcon
 
 from admin_app.doorkeeper import Doorkeeper
+from admin_app.edits import ChangedMeanwhile
 from admin_app.fields import from_texts
 from admin_app.forms import read_form
 from admin_app.notices import NOTICES
@@ -30,6 +31,7 @@ NAVIGATION = (
     ("/admin/users", "Users", "users", Role.VIEWER),
     ("/admin/keys", "Access keys", "keys", Role.VIEWER),
     ("/admin/usage", "Usage", "usage", Role.VIEWER),
+    ("/admin/sessions", "Sessions", "sessions", Role.VIEWER),
     ("/admin/requests", "Requests", "requests", Role.VIEWER),
     ("/admin/circuits", "Circuits", "circuits", Role.VIEWER),
     ("/admin/prices", "Prices", "prices", Role.VIEWER),
@@ -132,7 +134,7 @@ class Front:
 def problems_of(refused: Refused, resp: falcon.Response) -> dict[str, str]:
     """For a form: what is wrong with which field, or with the whole. Sets the answer's status."""
     resp.status = falcon.HTTP_422 if isinstance(refused, BadFields) else falcon.HTTP_409
-    return refused.problems if isinstance(refused, BadFields) else {"": str(refused)}
+    return refused.problems if isinstance(refused, BadFields | ChangedMeanwhile) else {"": str(refused)}
 
 
 def see_other(path: str, notice: str = "") -> falcon.HTTPSeeOther:

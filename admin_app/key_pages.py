@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import falcon
-import msgspec
 
 from admin_app import access_key_operations as does
 from admin_app import circuit_operations, user_operations, whole_operations
 from admin_app.deeds import Deed, DeedPage, Said
+from admin_app.edits import Edit, as_texts, edit_of
 from admin_app.fields import from_texts
 from admin_app.front import Front, Texts, problems_of, query_of, see_other
 from admin_app.operation import Work, perform
@@ -92,7 +92,7 @@ class IssuePage:
 
     def _show(self, req: Any, resp: Any, work: Work, user_id: str, typed: Mapping[str, str], problems: Any) -> None:
         user = self._front.ask(work, user_operations.GET, {"user_id": user_id})
-        values = {"user": user, "key": None, "values": Texts(typed), "problems": problems}
+        values = {"user": user, "key": None, "values": Texts(typed), "was": {}, "problems": problems}
         self._front.show(req, resp, "keys/form.html", nav="users", **values, **_WORDS)
 
 
@@ -106,23 +106,23 @@ class ChangePage:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, key_id: str) -> None:
         work = self._front.enter(req, resp, self.performs.role)
-        self._show(req, resp, work, key_id, {}, {})
+        self._show(req, resp, self._front.ask(work, does.GET, {"key_id": key_id}), Edit({}), {})
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, key_id: str) -> None:
         work = self._front.enter(req, resp, self.performs.role)
-        fields = self._front.form(req)
+        edit = edit_of(self._front.form(req))
         try:
-            self._front.ask(work, does.CHANGE, {**fields, "key_id": key_id})
+            self._front.ask(work, does.editing(edit), {**edit.fields, "key_id": key_id})
         except Refused as refused:
-            self._show(req, resp, work, key_id, fields, problems_of(refused, resp))
+            key = self._front.ask(work, does.GET, {"key_id": key_id})
+            self._show(req, resp, key, edit, problems_of(refused, resp))
         else:
             raise see_other(f"{HOME}/{key_id}", "key-changed")
 
-    def _show(self, req: Any, resp: Any, work: Work, key_id: str, typed: Mapping[str, str], problems: Any) -> None:
-        key = self._front.ask(work, does.GET, {"key_id": key_id})
-        known = msgspec.to_builtins(key)
-        known["expires_at"] = "" if key.expires_at is None else f"{key.expires_at:%Y-%m-%dT%H:%M:%S}"
-        values = {"user": None, "key": key, "values": Texts({**known, **typed}), "problems": problems}
+    def _show(self, req: Any, resp: Any, key: does.KeyShown, edit: Edit, problems: Mapping[str, str]) -> None:
+        there_is = as_texts({name: getattr(key, name) for name in does.FORM})
+        was = edit.shown_again(there_is, is_seen=resp.status == falcon.HTTP_409)
+        values = {"user": None, "key": key, "values": Texts({**there_is, **edit.fields}), "was": was, "problems": problems}
         self._front.show(req, resp, "keys/form.html", nav="keys", **values, **_WORDS)
 
 

@@ -18,6 +18,7 @@ from core.model_rows import ModelRow
 from core.price_rows import StoredPrice
 from core.pricing import Rates
 from core.repairs import RepairRow
+from core.session_list import SessionLine
 from core.users import User
 
 
@@ -73,6 +74,10 @@ _PRICE = (
     "us_gov_factor",
 )
 _REPAIR = ("id", "bedrock_key_id", "region", "model", "kind", "name", "standing", "learned_at", "expires_at")
+_SESSION = (
+    "session_id", "user_id", "user", "access_key_id", "prefix", "key", "first_at", "last_at", "agents", "requests", "errors",
+    "fallbacks", "plan", "bedrock", "input_tokens", "output_tokens", "cost_usd", "list_value_usd", "fault", "fell_back_at",
+)  # fmt: skip
 _ADMIN = ("id", "username", "role", "status", "managed", "second_factor", "last_sign_in_at", "created_at")
 _MODEL = ("id", "model", "bedrock", "prefixes", "like", "context_window", "max_output", "bedrock_key_id", "created_at")
 
@@ -144,6 +149,18 @@ def of_prices(prices: Sequence[StoredPrice]) -> Listing:
         for each in prices
     ]  # fmt: skip
     return Listing(rows, _PRICE, "The shipped prices hold. Set one: python -m admin_app price set --help")
+
+
+def of_sessions(sessions: Sequence[SessionLine]) -> Listing:
+    rows = [
+        {"session_id": each.session_id, "user_id": each.user_id, "user": each.user_name, "access_key_id": each.access_key_id,
+         "prefix": each.prefix, "key": each.key_name, "first_at": moment(each.first_at), "last_at": moment(each.last_at),
+         **{name: getattr(each, name) for name in _SESSION[8:16]}, "cost_usd": usd(each.cost_micros),
+         "list_value_usd": usd(each.list_value_micros), "fault": each.fault, "fell_back_at": _time(each.fell_back_at)}
+        for each in sessions
+    ]  # fmt: skip
+    hidden = frozenset({"user_id", "access_key_id", "key", "errors", "fallbacks", "first_at", "fell_back_at"})
+    return Listing(rows, _SESSION, "There are no sessions.", hidden)
 
 
 def usd(micros: int | None) -> str | None:

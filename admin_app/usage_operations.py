@@ -33,7 +33,7 @@ MEASURES: Mapping[str, str] = {
     "fallbacks": "fallbacks",
 }
 
-_PROVIDERS = MappingProxyType({"plan": "Plan", "bedrock": "Bedrock", "": "nobody"})
+_PROVIDERS = MappingProxyType({"plan": "Plan", "bedrock": "Bedrock", "": "Nobody"})
 
 Range = Literal["3h", "today", "24h", "7d", "30d", "month", "custom"]
 Bucket = Literal["", "minute", "hour", "day", "week", "month"]

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from admin_app.cursors import after_of, listed
+from admin_app.edits import Edit, as_texts
 from admin_app.fields import Cursor, Id, Limit, LongText, Name, Text, Usd, micros, usd
 from admin_app.operation import Doing, Listed, Nothing, Offer, Operation, Shape, Shown, asks, changes
 from core import users
@@ -52,6 +53,9 @@ class TheUser(Shape, frozen=True, kw_only=True):
     user_id: Id
 
 
+FORM = ("name", "email", "strategy", "monthly_budget_usd", "note")
+
+
 class NewUser(Shape, frozen=True, kw_only=True):
     name: Name
     strategy: Strategy = Strategy.PLAN_FIRST
@@ -88,9 +92,14 @@ def _add(doing: Doing, taken: NewUser) -> UserShown:
     return _shown(doing, user.id)
 
 
-def _change(doing: Doing, taken: ChangedUser) -> UserShown:
+def _change(doing: Doing, taken: ChangedUser, edit: Edit | None = None) -> UserShown:
+    def changed(user: User) -> User:
+        if edit is not None:
+            edit.check(form_of(user))
+        return _changed(user, taken)
+
     before = users.find_user(doing.connection, taken.user_id)
-    after = users.change_user(doing.connection, before.id, lambda user: _changed(user, taken), doing.now)
+    after = users.change_user(doing.connection, before.id, changed, doing.now)
     doing.note("user.update", after.id, noted(before), noted(after))
     return _shown(doing, after.id)
 
@@ -149,6 +158,12 @@ def shown(line: UserLine) -> UserShown:
     )
 
 
+def form_of(user: User) -> dict[str, str]:
+    """What the form shows of it."""
+    known = noted(user)
+    return as_texts({name: known[name] for name in FORM})
+
+
 def noted(user: User) -> dict[str, Any]:
     """For the audit log."""
     profile = user.profile
@@ -161,6 +176,13 @@ LIST = Operation("listUsers", "Find users", Role.VIEWER, FindUsers, Listed[UserS
 GET = Operation("getUser", "One user", Role.VIEWER, TheUser, UserShown, asks(_get))
 ADD = Operation("createUser", "Add a user", Role.EDITOR, NewUser, UserShown, changes(_add))
 CHANGE = Operation("updateUser", "Change a user", Role.EDITOR, ChangedUser, UserShown, changes(_change))
+
+
+def editing(edit: Edit) -> Operation:
+    """CHANGE, unless somebody else changed the same meanwhile. Raises ChangedMeanwhile."""
+    return replace(CHANGE, run=changes(lambda doing, taken: _change(doing, taken, edit)))
+
+
 ACTIVATE = Operation("activateUser", "Let an inactive user in again", Role.EDITOR, TheUser, UserShown, changes(_activate))
 DEACTIVATE = Operation("deactivateUser", "Cut all keys of a user off", Role.EDITOR, TheUser, UserShown, changes(_deactivate))
 DELETE = Operation("deleteUser", "Delete a user, for good", Role.EDITOR, TheUser, Nothing, changes(_delete))

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import falcon
-import msgspec
 
 from admin_app import user_operations as does
 from admin_app import whole_operations
 from admin_app.deeds import Deed, DeedPage, Said
+from admin_app.edits import Edit, as_texts, edit_of
 from admin_app.fields import from_texts
 from admin_app.front import Front, Texts, problems_of, query_of, see_other
 from admin_app.operation import Operation, Work, perform
@@ -74,23 +74,28 @@ class UserForm:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, **params: str) -> None:
         work = self._front.enter(req, resp, self.performs.role)
-        self._show(req, resp, work, params, {}, {})
+        self._show(req, resp, self._user(work, params), Edit({}), {})
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, **params: str) -> None:
         work = self._front.enter(req, resp, self.performs.role)
-        fields = self._front.form(req)
+        edit = edit_of(self._front.form(req))
+        operation = does.editing(edit) if params else self.performs
         try:
-            user = self._front.ask(work, self.performs, {**fields, **params})
+            user = self._front.ask(work, operation, {**edit.fields, **params})
         except Refused as refused:
-            self._show(req, resp, work, params, fields, problems_of(refused, resp))
+            self._show(req, resp, self._user(work, params), edit, problems_of(refused, resp))
         else:
             raise see_other(f"{HOME}/{user.id}", "user-changed" if params else "user-added")
 
-    def _show(self, req: Any, resp: Any, work: Work, params: Mapping[str, str], typed: Mapping[str, str], problems: Any) -> None:
-        user = self._front.ask(work, does.GET, params) if params else None
-        known = msgspec.to_builtins(user) if user is not None else {"strategy": Strategy.PLAN_FIRST}
-        values = Texts({**known, **typed})
-        self._front.show(req, resp, "users/form.html", nav="users", user=user, values=values, problems=problems, **_WORDS)
+    def _user(self, work: Work, params: Mapping[str, str]) -> does.UserShown | None:
+        return self._front.ask(work, does.GET, params) if params else None
+
+    def _show(self, req: Any, resp: Any, user: does.UserShown | None, edit: Edit, problems: Mapping[str, str]) -> None:
+        there_is = as_texts({name: getattr(user, name) for name in does.FORM}) if user is not None else {}
+        values = Texts({"strategy": Strategy.PLAN_FIRST, **there_is, **edit.fields})
+        was = edit.shown_again(there_is, is_seen=resp.status == falcon.HTTP_409) if user is not None else {}
+        given = {"user": user, "values": values, "was": was, "problems": problems}
+        self._front.show(req, resp, "users/form.html", nav="users", **given, **_WORDS)
 
 
 def _before_activating(work: Work, params: dict[str, str]) -> Said:

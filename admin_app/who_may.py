@@ -31,6 +31,7 @@ READERS: Mapping[str, Role] = MappingProxyType(
         "/admin/requests": Role.VIEWER,
         "/admin/requests/{request_id}": Role.VIEWER,
         "/admin/sessions": Role.VIEWER,
+        "/admin/sessions.csv": Role.VIEWER,
         "/admin/sessions/{session_id}": Role.VIEWER,
         "/admin/system": Role.VIEWER,
         "/admin/usage": Role.VIEWER,

@@ -24,6 +24,7 @@ from core.models import (
     workers,
 )
 from core.retention import Kept
+from core.session_models import claude_agents, claude_sessions
 from core.settings import Settings
 from core.spend_models import budget_warnings, plan_window_history, plan_windows, prices, spend_monthly, spend_pending
 
@@ -44,6 +45,7 @@ STAYS = (
     admins,
     api_tokens,
     idempotency_keys,
+    claude_agents,  # goes with its session
 )
 
 
@@ -56,6 +58,7 @@ def all_kept(settings: Settings) -> tuple[Kept, ...]:
     history, spend = settings.plan_history_days, settings.spend_retention_days
     return (
         request_records(settings.retention_days),
+        Kept("claude_sessions", claude_sessions, claude_sessions.c.last_at, settings.retention_days),
         Kept("plan_window_history", plan_window_history, plan_window_history.c.at, history),
         Kept("plan_windows", plan_windows, plan_windows.c.seen_at, history),
         Kept("spend_monthly", spend_monthly, spend_monthly.c.month, spend),

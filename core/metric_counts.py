@@ -1,7 +1,7 @@
 """Counts what happens in one worker: the hot path of the metrics, a few microseconds a request.
 
 Knows the catalogue and a request's record; refuses to know files and formats. A listener of the recorder. Invariants: what is
-counted here is what the ledger sums (`core.ledger.is_error`, `is_fallback`, integer micro-dollars), so both agree to the last
+counted here is what the ledger sums (`core.outcome.is_error`, `is_fallback`, integer micro-dollars), so both agree to the last
 token; a name that is in no closed set counts as `other`; nothing here waits or raises.
 """
 
@@ -11,7 +11,6 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from core.ledger import is_error, is_fallback
 from core.metric_file import Cells
 from core.metrics import (
     BUCKET,
@@ -29,6 +28,7 @@ from core.metrics import (
     Metric,
     series,
 )
+from core.outcome import is_error, is_fallback
 from core.record import RequestRecord
 
 _MESSAGES = "messages"

@@ -58,6 +58,9 @@ class FixedFile:
     tag: str
 
 
+_LENGTHS = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"))
+
+
 class Pages:
     """Renders `templates/<name>`. Templates are read once each: in a server all of them at its start, by `prepared`."""
 
@@ -86,6 +89,7 @@ class Pages:
             percent_of,
             duration,
             fine_duration,
+            lasted,
         )
         times = (day_and_time, time_of_day, machine_time, ago, ahead)
         filters = (*numbers, *times, short_model, browser, plainly, words, with_query)
@@ -201,6 +205,15 @@ def duration(ms: float) -> str:
 def fine_duration(ms: float) -> str:
     """As `duration`, with a decimal below ten milliseconds: 1.4 ms"""
     return f"{ms:.1f} ms" if ms < 9.95 else duration(ms)
+
+
+def lasted(seconds: int) -> str:
+    """21 s, 13 min, 2 h 5 min, 3 d 4 h: two units that matter."""
+    for length, unit, smaller, below in _LENGTHS:
+        if seconds >= length:
+            rest = seconds % length // smaller
+            return f"{seconds // length} {unit} {rest} {below}" if rest else f"{seconds // length} {unit}"
+    return f"{seconds // 60} min" if seconds >= 60 else f"{seconds} s"
 
 
 def day_and_time(moment: datetime | None) -> str:

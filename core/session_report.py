@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, String, Subquery, and_, case, column, func, or_, select
 
 from core.columns import UtcTime
-from core.keyset import By, Order, Page, Place, cut
+from core.keyset import By, Order
 from core.models import requests
 from core.reports import Part, Sums
 from core.types import ProviderName
@@ -92,20 +92,6 @@ def latest_sessions(connection: Connection, whose: Whose, page: int = 1) -> Part
     return Part(_lines(connection, whose, [row.session_id for row in found]), found[0].total if found else 0)
 
 
-def sessions_behind(
-    connection: Connection, whose: Whose, limit: int, after: Place | None = None
-) -> tuple[Page[SessionLine], int]:
-    """The same for whoever goes from page to page while requests come in, and how many sessions there are. A place also holds
-    when its walk began: later requests move no session then."""
-    as_of = after[0] if after else None
-    query = _LATEST_USED.sorted(_sessions_of(whose, as_of), after[1:] if after else None)
-    found = connection.execute(query.limit(limit + 1)).all()
-    began = as_of or (found[0].last_at if found else None)
-    lines = {line.session_id: line for line in _lines(connection, whose, [row.session_id for row in found])}
-    placed = [(lines[row.session_id], (began, row.last_at, row.session_id)) for row in found if row.session_id in lines]
-    return cut(placed, limit), found[0].total if found else 0
-
-
 def _lines(connection: Connection, whose: Whose, ids: Sequence[str]) -> tuple[SessionLine, ...]:
     if not ids:
         return ()
@@ -179,11 +165,9 @@ def _parent(agent_id: str, own: dict[str, Span], parents: dict[str, str]) -> str
     return parent
 
 
-def _sessions_of(whose: Whose, as_of: datetime | None = None) -> Select[Any]:
-    """Among the latest requests (up to `as_of`), with when each was used last and how many there are in all."""
+def _sessions_of(whose: Whose) -> Select[Any]:
+    """Among the latest requests, with when each was used last and how many there are in all."""
     latest = select(requests.c.session_id, requests.c.started_at, requests.c.endpoint).where(_is_of(whose))
-    if as_of is not None:
-        latest = latest.where(requests.c.started_at <= as_of)
     rows = latest.order_by(requests.c.started_at.desc()).limit(LATEST).subquery()
     figures = (func.max(rows.c.started_at).label("last_at"), func.count().over().label("total"))
     grouped = select(rows.c.session_id, *figures).where(rows.c.session_id != "", rows.c.endpoint == "messages")

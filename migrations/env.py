@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 import core.admin_models
 import core.audit
 import core.idempotency
+import core.session_models
 import core.spend_models  # noqa: F401  all add their tables
 from core.db import open_database
 from core.models import metadata

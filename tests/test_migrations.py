@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 import core.admin_models
 import core.audit
 import core.idempotency
+import core.session_models
 import core.spend_models  # noqa: F401  all add their tables
 from core.db import MIGRATIONS, Database, migrate, open_database, schema_is_current
 from core.models import access_keys, metadata

@@ -21,7 +21,7 @@ from core.db import Database, open_database
 from core.ledger import write_batch
 from core.record import RequestRecord
 from core.settings import Settings
-from core.users import User
+from core.users import User, delete_user
 from tests.admin_app.browser import Browser
 from tests.admin_app.desk import Desk
 from tests.admin_app.whole_app import PASSWORD, admin_app
@@ -112,10 +112,44 @@ def test_sessions_come_a_page_at_a_time(desk: Desk, ada: User, key: IssuedKey) -
     assert (len(first.data), len(second.data), second.next_cursor, first.total) == (20, 3, None, 23)
 
 
-@pytest.mark.parametrize("fields", [{}, {"user_id": "usr_1", "access_key_id": "key_1"}])
-def test_one_says_whose_a_session_is_a_user_or_a_key(desk: Desk, fields: dict[str, str]) -> None:
+def test_the_latest_of_all_users_say_who_by_which_key_and_why_bedrock_answered(desk: Desk, ada: User, key: IssuedKey) -> None:
+    ben = Office(desk.database).add("ben")
+    write(desk.database, ada, key, {}, CHILD)
+    write(desk.database, ben, Office(desk.database).issue(ben), {"request_id": "req_ben", "session_id": "of ben"})
+    found = desk.does(does.LIST)
+    told = [(each.user_name, each.session_id, each.fault) for each in found.data]
+    assert (told, found.total, found.whose) == ([("ada", "one", "plan_exhausted"), ("ben", "of ben", "")], 2, None)
+    assert (found.data[0].access_key_id, found.data[0].fell_back_at) == (key.id, NOW - timedelta(seconds=59))
+
+
+@pytest.mark.parametrize(
+    ("fields", "ids"),
+    [
+        ({"user_id": "ada"}, ["two", "one"]),
+        ({"answered": "fallback"}, ["two"]),
+        ({"answered": "plan"}, ["one"]),
+        ({"answered": "errors"}, []),
+        ({"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}, []),
+        ({"user_id": "ada", "answered": "bedrock"}, ["two"]),
+    ],
+)
+def test_filters_leave_out_what_does_not_fit(
+    desk: Desk, ada: User, key: IssuedKey, fields: dict[str, str], ids: list[str]
+) -> None:
+    write(desk.database, ada, key, {}, {"session_id": "two", **PAID})
+    found = desk.does(does.LIST, **fields)
+    assert ([each.session_id for each in found.data], found.total) == (ids, len(ids))
+
+
+@pytest.mark.parametrize("fields", [{"user_id": "nobody"}, {"access_key_id": "key_none"}, {"answered": "someone"}])
+def test_a_filter_that_means_nothing_is_refused(desk: Desk, fields: dict[str, str]) -> None:
     with pytest.raises(BadFields):
         desk.does(does.LIST, **fields)
+
+
+def test_one_says_whose_the_tree_is_a_user_or_a_key(desk: Desk) -> None:
+    with pytest.raises(BadFields):
+        desk.does(does.GET, session_id="one", user_id="usr_1", access_key_id="key_1")
 
 
 def test_the_session_of_another_user_is_not_found_under_this_one(desk: Desk, ada: User, key: IssuedKey) -> None:
@@ -149,7 +183,10 @@ def test_the_tree_is_indented_and_says_its_levels_out_loud(
     assert ("$3.00" in page, "$1.50" in page) == (True, True)
 
 
-@pytest.mark.parametrize(("query", "words"), [("", "Choose a user"), ("?user={user}", "None yet")])
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [("", "None yet"), ("?user={user}", "None yet"), ("?answered=plan", "Nothing fits"), ("?user=nobody", "nobody is called so")],
+)
 def test_an_empty_list_says_what_to_do(browser: Browser, ada: User, query: str, words: str) -> None:
     answer = browser.get(HOME + query.format(user=ada.id))
     assert (answer.status_code, words in answer.text) == (200, True)
@@ -166,3 +203,48 @@ def test_what_a_client_made_up_is_escaped_and_reached(browser: Browser, database
 @pytest.mark.parametrize("path", ["/none?user={user}", "/one?user=usr_none", "/one?key=key_none"])
 def test_what_is_not_there_is_not_found(browser: Browser, ada: User, path: str) -> None:
     assert browser.get(HOME + path.format(user=ada.id)).status_code == 404
+
+
+def test_the_list_leads_to_the_tree_the_user_the_key_and_to_itself_as_a_file(
+    browser: Browser, database: Database, ada: User, key: IssuedKey
+) -> None:
+    write(database, ada, key, {}, CHILD)
+    page = browser.get(f"{HOME}?answered=fallback").text
+    wanted = (f"{HOME}/one?key={key.id}", f"/admin/users/{ada.id}", f"/admin/keys/{key.id}", f"{HOME}.csv?answered=fallback")
+    assert [f'href="{each}"' in page for each in wanted] == [True] * 4
+    assert ("plan exhausted" in page, "1 session." in page) == (True, True)
+
+
+def test_htmx_gets_the_list_alone(browser: Browser, database: Database, ada: User, key: IssuedKey) -> None:
+    write(database, ada, key, {})
+    browser.headers |= {"hx-request": "true", "hx-target": "list"}
+    part = browser.get(HOME).text
+    assert ("<table" in part, "<html" in part, "<form" in part) == (True, False, False)
+
+
+def test_a_next_page_keeps_the_filters(browser: Browser, database: Database, ada: User, key: IssuedKey) -> None:
+    write(database, ada, key, *({"session_id": f"s{number:02}", **PAID} for number in range(23)))
+    first = browser.get(f"{HOME}?answered=bedrock&user=ada").text
+    following = re.search(r'rel="next" href="([^"]+)"', first)[1].replace("&amp;", "&")  # type: ignore[index]
+    second = browser.get(following).text
+    assert ("answered=bedrock" in following, second.count("<tr ") - 1, 'rel="next"' in second) == (True, 3, False)
+
+
+def test_the_file_holds_what_the_list_shows_all_of_it(browser: Browser, database: Database, ada: User, key: IssuedKey) -> None:
+    write(database, ada, key, *({"session_id": f"s{number}", **PAID} for number in range(30)), {"session_id": "of the plan"})
+    lines = browser.get(f"{HOME}.csv?answered=fallback").text.splitlines()
+    assert (len(lines), lines[0].startswith('"session_id","user_id","user"'), "of the plan" in str(lines)) == (31, True, False)
+    assert '"1.5","2","plan_exhausted"' in lines[1]
+
+
+def test_a_file_of_nobody_is_refused_rather_than_one_of_all(browser: Browser) -> None:
+    assert browser.get(f"{HOME}.csv?user=nobody").status_code == 422
+
+
+def test_sessions_of_who_was_deleted_are_still_told_and_reached(
+    browser: Browser, database: Database, ada: User, key: IssuedKey
+) -> None:
+    write(database, ada, key, {})
+    database.run(lambda connection: delete_user(connection, ada.id, NOW))
+    assert f"{HOME}/one?key={key.id}" in browser.get(HOME).text
+    assert browser.get(f"{HOME}/one?key={key.id}").status_code == 200

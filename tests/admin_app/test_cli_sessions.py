@@ -69,8 +69,19 @@ def test_a_user_without_sessions_has_an_empty_list(terminal: Terminal) -> None:
     assert terminal("usage sessions --user other --json").document == {"sessions": [], "total": 0}
 
 
-@pytest.mark.parametrize("words", ["", "--user u --key k", "--user u --page 0"])
-def test_a_call_that_does_not_say_whose_is_wrong(terminal: Terminal, words: str) -> None:
+def test_the_latest_sessions_of_all_say_who_and_why_bedrock_answered(terminal: Terminal) -> None:
+    [line] = terminal("usage sessions --json").document["sessions"]
+    assert (line["user"], line["session_id"], line["fault"]) == ("u", "one", "plan_exhausted")
+    assert terminal("usage sessions --answered plan").out.strip() == "There are no sessions."
+
+
+def test_a_session_of_which_nobody_says_whose_is_that_of_who_used_it_last(terminal: Terminal) -> None:
+    assert len(terminal("usage sessions --session one --json").document["agents"]) == 3
+    assert terminal("usage sessions --session none").code == 1
+
+
+@pytest.mark.parametrize("words", ["--answered someone", "--user u --key k", "--user u --page 0"])
+def test_a_call_that_contradicts_itself_is_wrong(terminal: Terminal, words: str) -> None:
     assert terminal(f"usage sessions {words}").code == 2
 
 

@@ -144,7 +144,7 @@ def test_users_and_keys_go_by_name_and_can_be_asked_for(desk: Desk, office: Offi
 def test_what_nobody_answered_can_be_asked_for(desk: Desk) -> None:
     fill(desk, [one(1, NOW), one(2, NOW, provider="", status=503)])
     nobody = desk.does(does.GET, range="today", provider="none")
-    assert (nobody.total.requests, nobody.total.errors, nobody.groups[0].name) == (1, 1, "nobody")
+    assert (nobody.total.requests, nobody.total.errors, nobody.groups[0].name) == (1, 1, "Nobody")
 
 
 def test_of_no_requests_there_are_buckets_and_no_groups(desk: Desk) -> None:

@@ -31,7 +31,7 @@ _REPORTS = """
 document.addEventListener("securitypolicyviolation", (event) =>
   console.error("content policy:", event.effectiveDirective, event.blockedURI, event.sample));
 """
-_LOADED = re.compile(r"Failed to load resource: the server responded with a status of (\d{3})")
+_LOADED = re.compile(r"(?:Failed to load resource: the server responded with a status of|Response Status Error Code) (\d{3})")
 
 
 @dataclass

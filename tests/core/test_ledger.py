@@ -13,8 +13,9 @@ from sqlalchemy import Row, func, select
 
 from core import ledger
 from core.db import Database
-from core.ledger import Unwritable, is_error, is_fallback, write_batch
+from core.ledger import Unwritable, write_batch
 from core.models import requests, usage_hourly
+from core.outcome import is_error, is_fallback
 from core.record import RequestRecord
 
 TEN = datetime(2026, 11, 23, 10, tzinfo=UTC)

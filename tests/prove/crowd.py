@@ -78,6 +78,14 @@ _STATEMENTS = (
       sum(input_tokens), sum(output_tokens), sum(cache_write_5m_tokens), sum(cache_write_1h_tokens), sum(cache_read_tokens),
       sum(cost_micros), sum(list_value_micros)
     FROM requests GROUP BY 1, 2, 3, 4""",
+    """INSERT INTO claude_sessions
+    SELECT access_key_id, session_id, min(user_id), min(started_at), max(started_at),
+      max(started_at) FILTER (WHERE provider = 'bedrock'), CASE WHEN max(provider) = 'plan' THEN '' ELSE 'plan_exhausted' END,
+      count(DISTINCT agent_id), count(*), count(*) FILTER (WHERE status >= 500), count(*) FILTER (WHERE provider = 'bedrock'),
+      count(*) FILTER (WHERE provider = 'plan'), count(*) FILTER (WHERE provider = 'bedrock'),
+      sum(input_tokens + cache_write_5m_tokens + cache_read_tokens), sum(output_tokens), sum(cost_micros), sum(list_value_micros)
+    FROM requests WHERE endpoint = 'messages' GROUP BY 1, 2""",
+    """INSERT INTO claude_agents SELECT DISTINCT access_key_id, session_id, agent_id FROM requests WHERE endpoint = 'messages'""",
     """INSERT INTO spend_monthly SELECT to_char(started_at, 'YYYY-MM'), access_key_id, min(user_id), sum(cost_micros)
     FROM requests WHERE provider = 'bedrock' GROUP BY 1, 2""",
     """INSERT INTO plan_windows SELECT 'key_' || lpad(n::text, 6, '0'), w, 'allowed', '', false,

@@ -71,8 +71,9 @@ def load(url: str, database: Database) -> None:
             chunk = "".join(_line(record(number)) for number in range(first, first + _CHUNK))
             cursor.copy_expert(f"COPY requests ({','.join(_COLUMNS)}) FROM STDIN", io.StringIO(chunk))
         cursor.execute(_SUMS)
+        cursor.execute(_SESSIONS)
     connection.autocommit = True
-    connection.cursor().execute("VACUUM ANALYZE requests, usage_hourly")
+    connection.cursor().execute("VACUUM ANALYZE requests, usage_hourly, claude_sessions")
     connection.close()
 
 
@@ -89,6 +90,15 @@ SELECT date_trunc('hour', started_at, 'UTC'), access_key_id, provider, coalesce(
   sum(input_tokens), sum(output_tokens), sum(cache_write_5m_tokens), sum(cache_write_1h_tokens), sum(cache_read_tokens),
   sum(cost_micros), sum(list_value_micros)
 FROM requests GROUP BY 1, 2, 3, 4
+"""
+_SESSIONS = """
+INSERT INTO claude_sessions
+SELECT access_key_id, session_id, min(user_id), min(started_at), max(started_at),
+  max(started_at) FILTER (WHERE provider = 'bedrock'), 'plan_exhausted', 1, count(*), count(*) FILTER (WHERE status >= 500),
+  count(*) FILTER (WHERE provider = 'bedrock'), count(*) FILTER (WHERE provider = 'plan'),
+  count(*) FILTER (WHERE provider = 'bedrock'), sum(input_tokens + cache_read_tokens), sum(output_tokens), sum(cost_micros),
+  sum(list_value_micros)
+FROM requests WHERE endpoint = 'messages' GROUP BY 1, 2
 """
 
 

@@ -27,7 +27,13 @@ pytestmark = [pytest.mark.prove, pytest.mark.timeout(900)]
 PASSWORD = "correct horse battery staple"
 ROUNDS = 5
 AIM_MS, MUST_MS = 10.0, 20.0
-FILES = ("/admin/users.csv", "/admin/keys.csv", "/admin/usage.csv?range=30d&group=key", "/admin/usage.csv?range=3h&group=user")
+FILES = (
+    "/admin/users.csv",
+    "/admin/keys.csv",
+    "/admin/sessions.csv",
+    "/admin/usage.csv?range=30d&group=key",
+    "/admin/usage.csv?range=3h&group=user",
+)
 QUESTIONS = (
     "/dashboard",
     "/usage?range=30d&group=key&top=100",

@@ -18,6 +18,7 @@ from core.ledger_check import Verdict, compare
 from core.models import requests
 from core.request_search import RequestFilter, find_requests
 from core.retention import delete_batch, purge
+from core.session_list import Answered, SessionFilter, count_sessions, find_sessions
 from core.session_report import Whose, latest_sessions, session_tree
 from core.settings import Settings
 from core.usage_report import GROUPS, usage_between
@@ -74,6 +75,10 @@ QUESTIONS: dict[str, tuple[float, Callable[[Connection], Any]]] = {
     "three hours by the minute": (0.5, lambda c: series_of(c, HOURS, "model", MODELS, MINUTES)),
     "latest 50 requests of a user": (0.1, lambda c: of_one(c, "user_id", "usr_00042")),
     "latest 50 requests of a key": (0.1, lambda c: of_one(c, "access_key_id", "key_00042")),
+    "latest 50 sessions of all": (0.1, lambda c: find_sessions(c, SessionFilter(), 50)),
+    "latest 50 sessions with errors": (0.1, lambda c: find_sessions(c, SessionFilter(answered=Answered.ERRORS), 50)),
+    "latest 50 sessions of a user, out of the sums": (0.1, lambda c: find_sessions(c, SessionFilter(user_id="usr_00042"), 50)),
+    "how many sessions there are": (0.1, lambda c: count_sessions(c, SessionFilter())),
     "latest sessions of a user": (0.2, lambda c: latest_sessions(c, Whose(user_id="usr_00042"))),
     "latest sessions of a key": (0.2, lambda c: latest_sessions(c, Whose(access_key_id="key_00042"))),
     "the agents of a session": (0.1, lambda c: session_tree(c, Whose(user_id="usr_00042"), "session-42-49")),

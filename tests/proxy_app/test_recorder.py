@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import select
 
 from core.db import Database
-from core.ledger import is_error
 from core.log import MOST_LINE_BYTES
 from core.log_lines import NoRecord, record_of
 from core.models import requests, usage_hourly
+from core.outcome import is_error
 from core.pricing import load_prices
 from core.record import RequestRecord
 from core.types import Confidence, Usage

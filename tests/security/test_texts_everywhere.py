@@ -31,6 +31,7 @@ from tests.security.payloads import PAYLOADS
 from tests.security.texts import Programme, Reader, declared_fields, text_names
 
 FORMULAS = ("=1+1", "+1+1", "-1+1", "@SUM(A1)", '=HYPERLINK("//evil.example")', "\t=1+1")
+FILES = ("/admin/users.csv", "/admin/keys.csv", "/admin/sessions.csv", "/admin/usage.csv?group=model&range=24h")
 # One for each place that a text can stand in: content, title, raw text, both kinds of quotes, an address, a comment, a template.
 PLACES = (
     "<script>xss()</script>",
@@ -222,7 +223,9 @@ def test_what_the_api_says_is_never_taken_for_a_page(programme: Programme) -> No
     assert {answer.headers["x-content-type-options"] for answer in answers} == {"nosniff"}
 
 
-@pytest.mark.parametrize("path", ["/admin/users.csv", "/admin/keys.csv", "/admin/usage.csv?group=model&range=24h"])
+@pytest.mark.parametrize(
+    "path", ["/admin/users.csv", "/admin/keys.csv", "/admin/sessions.csv", "/admin/usage.csv?group=model&range=24h"]
+)
 def test_a_spreadsheet_finds_no_formula_in_any_cell(filled: Filled, path: str) -> None:
     owner = filled.house.signed_in(Role.OWNER)
 
