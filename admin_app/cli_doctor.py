@@ -16,7 +16,7 @@ from admin_app.doctor_client import BadClient, client_of, look_at_client
 from admin_app.finding import Finding, Health, problem, well
 from core.access import Refused
 from core.db import Database, open_database
-from core.local_files import ensure_local
+from core.secret_marks import secrets_of
 from core.settings import BadSettings, Settings, load_settings
 
 _SIGNS = {Health.WELL: "ok", Health.WARNING: "!", Health.PROBLEM: "X"}
@@ -60,9 +60,9 @@ def _of_installation(outside: Outside) -> Iterator[Callable[[], Iterable[Finding
         return
     yield lambda: [well("settings", f"{settings.environment}, {settings.base_url}")]
     yield lambda: [*doctor.look_at_files(settings, outside.environ)]
-    yield lambda: _secrets(settings)
     database = open_database(settings, pool_size=1)
     try:
+        yield lambda: _secrets(settings, database)
         yield from _around(outside, settings, database)
     finally:
         database.close()
@@ -70,9 +70,9 @@ def _of_installation(outside: Outside) -> Iterator[Callable[[], Iterable[Finding
     yield lambda: doctor.look_at_release(settings.budget_timezone)
 
 
-def _secrets(settings: Settings) -> Iterator[Finding]:
+def _secrets(settings: Settings, database: Database) -> Iterator[Finding]:
     try:
-        secrets = ensure_local(settings)
+        secrets = secrets_of(settings, database)
     except BadSettings as bad:
         yield from (problem("secrets", each, "docs/operations.md, Backups, says what belongs together.") for each in bad.problems)
         return
