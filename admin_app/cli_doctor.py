@@ -16,6 +16,7 @@ from admin_app.doctor_client import BadClient, client_of, look_at_client
 from admin_app.finding import Finding, Health, problem, well
 from core.access import Refused
 from core.db import Database, open_database
+from core.numerals import many
 from core.secret_marks import secrets_of
 from core.settings import BadSettings, Settings, load_settings
 
@@ -36,7 +37,7 @@ def _examine(outside: Outside, arguments: Namespace) -> Answer:
     findings = [finding for look in looks for finding in _looked(look)]
     worst = sum(each.health == Health.PROBLEM for each in findings)
     warned = sum(each.health == Health.WARNING for each in findings)
-    verdict = f"{worst} problems, {warned} warnings." if worst or warned else "All is well."
+    verdict = f"{many(worst, 'problem')}, {many(warned, 'warning')}." if worst or warned else "All is well."
     document = {"ok": not worst, "problems": worst, "warnings": warned, "findings": [asdict(each) for each in findings]}
     return Answer(document, "\n".join([*map(_told, findings), "", verdict]), exit_code=1 if worst else 0)
 
