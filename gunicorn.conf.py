@@ -7,11 +7,15 @@ monkey.patch_all()  # before anything else is imported: a TLS library imported f
 import gc  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
+from contextlib import contextmanager  # noqa: E402
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from gunicorn.errors import AppImportError  # noqa: E402
+
 from core.reload import survive_bad_settings  # noqa: E402
 from core.secrets import share_with_children  # noqa: E402
+from core.server_lock import lock_database  # noqa: E402
 from core.settings import BadSettings, load_settings  # noqa: E402
 
 try:
@@ -51,12 +55,19 @@ worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # a slow dis
 
 
 def on_starting(server):
+    try:
+        server.database_lock = lock_database(_settings)
+    except BadSettings as bad:
+        sys.exit("\n".join(bad.problems))
     survive_bad_settings(server)
 
 
 def post_fork(server, worker):
     """A worker is built with what the master has read: one that is replaced while Secrets Manager is away comes up, too; its
     database password is the newest that any worker has learned."""
+    server.database_lock.let_go()  # it is the master's, and ends with it
+    with told_in_one_sentence():
+        server.database_lock.check(_settings)
     if worker.app.app_uri == "wsgi:create_app()":
         worker.app.load = build_app
 
@@ -64,7 +75,17 @@ def post_fork(server, worker):
 def build_app():
     from wsgi import create_app  # after the fork: the master needs none of it
 
-    return create_app(_settings)
+    with told_in_one_sentence():
+        return create_app(_settings)
+
+
+@contextmanager
+def told_in_one_sentence():
+    """gunicorn prints what cannot be loaded as it is, and ends; anything else it would tell in a traceback."""
+    try:
+        yield
+    except BadSettings as bad:
+        raise AppImportError("\n".join(["The server cannot start:", *bad.problems])) from None
 
 
 def post_worker_init(worker):

@@ -1,6 +1,7 @@
 """The composition root: builds the whole system, top to bottom as the diagram in docs/architecture.md.
 
-Imported by gunicorn and by the command line alone. Importing it does nothing; `create_app()` connects nothing, starts nothing.
+Imported by gunicorn and by the command line alone. Importing it does nothing; `create_app()` starts nothing, and asks only
+the database, whether it belongs to these secrets.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from core.heartbeat import Heartbeat, Load, Worker
 from core.housekeeping import Chore, Housekeeper
 from core.ids import new_id, new_request_id
 from core.kept import all_kept
-from core.local_files import LocalSecrets, ensure_local
+from core.local_files import LocalSecrets
 from core.log import AccessLog, configure_logging
 from core.metric_counts import Counts
 from core.metric_file import open_cells
@@ -36,6 +37,7 @@ from core.ports import BedrockProbe
 from core.price_rows import prices_in_force
 from core.pricing import load_prices
 from core.revision import Tick
+from core.secret_marks import secrets_of
 from core.settings import Settings, load_settings
 from core.spool import open_spool
 from core.threads import Turns, spawn
@@ -86,8 +88,8 @@ def create_app(settings: Settings | None = None) -> Service:
     settings = settings or load_settings()
     lines = configure_logging(settings.log_level)
     cooperate_with_gevent()
-    local = ensure_local(settings)
     database = open_database(settings, pool_size=settings.database_pool_size)
+    local = secrets_of(settings, database)
     tick = Tick(database, settings.tick_s)
     worker_id = new_id("wrk")
 

@@ -25,6 +25,8 @@ from core.crypto import open_vault
 from core.db import Database, migrate, open_database, schema_is_current
 from core.local_files import ensure_local, make_admin_password
 from core.ports import BedrockProbe
+from core.secret_marks import secrets_of
+from core.server_lock import lock_database
 from core.settings import Settings, environment_elsewhere
 from core.types import Strategy
 from core.users import add_user, list_users
@@ -69,15 +71,17 @@ def become_gunicorn(environ: dict[str, str]) -> NoReturn:
 
 
 def serve(settings: Settings, first_run: bool, become: Callable[[dict[str, str]], NoReturn] = become_gunicorn) -> int:
-    """Becomes the server, or returns 1 because of a taken address or a database that is not migrated."""
+    """Becomes the server, or returns 1 because of a taken address or a database that is not migrated. Raises BadSettings."""
+    lock_database(settings).let_go()  # for the server itself to take: here it is told before a password is shown
     if (problem := _address_problem(settings.bind)) is not None:
         print(problem, file=sys.stderr)
         return 1
-    open_vault(settings, ensure_local(settings))  # a worker would only learn it at its start, and say it in a traceback
     database = open_database(settings, pool_size=1)
     try:
+        open_vault(settings, secrets_of(settings, database))  # a worker would only learn it at its start
         if first_run:
             migrate(database)
+            secrets_of(settings, database)  # now there is a place where the database can say whose it is
         elif not schema_is_current(database):
             print(f"The database is not migrated. Run: {MIGRATE_COMMAND}", file=sys.stderr)
             return 1

@@ -20,13 +20,14 @@ from admin_app import (
     cli_prices,
     cli_reconcile,
     cli_repairs,
+    cli_secrets,
     cli_users,
 )
 from admin_app.cli_desk import Answer, Desk, Outside, Parser, Usage, Words
 from core.access import Refused
 from core.crypto import CannotOpen
 from core.db import DatabaseAway, migrate, open_database, schema_is_current
-from core.local_files import ensure_local
+from core.secret_marks import secrets_of
 from core.settings import BadSettings, load_settings
 
 MIGRATE_COMMAND = "python -m admin_app migrate"
@@ -57,13 +58,13 @@ def _answer(arguments: Namespace, outside: Outside) -> Answer | int:
         found: Answer = arguments.bare(outside, arguments)
         return found
     settings = load_settings(outside.environ)
-    secrets = ensure_local(settings)
     if arguments.command is None:
         return outside.serve(settings, arguments.first_run)
     database = open_database(settings, pool_size=1)
     try:
         if arguments.command is not _migrate and not schema_is_current(database):
             raise Refused(f"the database is not migrated; run: {MIGRATE_COMMAND}")
+        secrets = secrets_of(settings, database)
         answer: Answer | int = arguments.command(Desk(outside, settings, secrets, database), arguments)
         return answer
     finally:
@@ -79,6 +80,7 @@ def _refuse(outside: Outside, as_json: bool, problems: list[str], exit_code: int
 
 def _migrate(desk: Desk, _: Namespace) -> Answer:
     migrate(desk.database)
+    secrets_of(desk.settings, desk.database)  # now there is a place where the database can say whose it is
     return Answer({"migrated": True}, "The database is migrated.")
 
 
@@ -96,5 +98,6 @@ def _parser() -> ArgumentParser:
     cli_repairs.add_words(nouns)
     cli_reconcile.add_words(cli_ledger.add_words(nouns))
     cli_prices.add_words(nouns)
+    cli_secrets.add_words(nouns)
     cli_doctor.add_words(nouns)
     return parser

@@ -19,6 +19,7 @@ from admin_app.operation import Doing
 from core import bedrock_keys
 from core.access import StoredBedrockKey
 from core.crypto import CannotOpen, LocalVault, Vault, VaultAway, open_vault
+from core.numerals import many
 from core.types import Residency
 
 
@@ -86,7 +87,7 @@ def _reseal(desk: Desk, arguments: Namespace) -> Answer:
             continue
         sealed = vault.seal(secret, each.key.id)
         resealed += desk.change(partial(_replace, key=each.key, sealed=sealed))
-    text = f"Sealed {resealed} keys anew."
+    text = f"Sealed {many(resealed, 'key')} anew."
     failed = f" These can be opened with no key at hand; remove and add them again: {', '.join(closed)}." if closed else ""
     return Answer({"resealed": resealed, "cannot_open": closed}, text + failed, exit_code=1 if closed else 0)
 

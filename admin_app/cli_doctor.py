@@ -16,7 +16,8 @@ from admin_app.doctor_client import BadClient, client_of, look_at_client
 from admin_app.finding import Finding, Health, problem, well
 from core.access import Refused
 from core.db import Database, open_database
-from core.local_files import ensure_local
+from core.numerals import many
+from core.secret_marks import secrets_of
 from core.settings import BadSettings, Settings, load_settings
 
 _SIGNS = {Health.WELL: "ok", Health.WARNING: "!", Health.PROBLEM: "X"}
@@ -36,7 +37,7 @@ def _examine(outside: Outside, arguments: Namespace) -> Answer:
     findings = [finding for look in looks for finding in _looked(look)]
     worst = sum(each.health == Health.PROBLEM for each in findings)
     warned = sum(each.health == Health.WARNING for each in findings)
-    verdict = f"{worst} problems, {warned} warnings." if worst or warned else "All is well."
+    verdict = f"{many(worst, 'problem')}, {many(warned, 'warning')}." if worst or warned else "All is well."
     document = {"ok": not worst, "problems": worst, "warnings": warned, "findings": [asdict(each) for each in findings]}
     return Answer(document, "\n".join([*map(_told, findings), "", verdict]), exit_code=1 if worst else 0)
 
@@ -60,9 +61,9 @@ def _of_installation(outside: Outside) -> Iterator[Callable[[], Iterable[Finding
         return
     yield lambda: [well("settings", f"{settings.environment}, {settings.base_url}")]
     yield lambda: [*doctor.look_at_files(settings, outside.environ)]
-    yield lambda: _secrets(settings)
     database = open_database(settings, pool_size=1)
     try:
+        yield lambda: _secrets(settings, database)
         yield from _around(outside, settings, database)
     finally:
         database.close()
@@ -70,9 +71,9 @@ def _of_installation(outside: Outside) -> Iterator[Callable[[], Iterable[Finding
     yield lambda: doctor.look_at_release(settings.budget_timezone)
 
 
-def _secrets(settings: Settings) -> Iterator[Finding]:
+def _secrets(settings: Settings, database: Database) -> Iterator[Finding]:
     try:
-        secrets = ensure_local(settings)
+        secrets = secrets_of(settings, database)
     except BadSettings as bad:
         yield from (problem("secrets", each, "docs/operations.md, Backups, says what belongs together.") for each in bad.problems)
         return

@@ -31,6 +31,7 @@ from core.ledger_check import MOST_SHOWN, Verdict, Waiting, compare, ids_in_spoo
 from core.ledger_import import Imported, import_lines
 from core.log_check import Compared, Span, Sum, compare_with_log
 from core.log_group import LogUnavailable, request_lines
+from core.numerals import count, many
 from core.retention import purge
 from core.usage_report import BUCKETS, GROUPS, UsageLine, buckets, usage_between
 
@@ -104,12 +105,12 @@ def _log_lines(desk: Desk, name: str) -> Iterator[Iterable[bytes]]:
 
 def _told(found: Imported) -> str:
     lines = [
-        f"{found.written} rows written, {found.known} were known.",
-        f"Skipped: {found.other} lines that are no request's, {found.turned_away} of requests that were nobody's, "
-        f"{found.purged} of hours whose records were purged.",
+        f"{many(found.written, 'row')} written; known already: {count(found.known)}.",
+        f"Skipped: {many(found.other, 'line')} of no request, {count(found.turned_away)} of requests that were nobody's, "
+        f"{count(found.purged)} of hours whose records were purged.",
     ]
     if found.bad:
-        lines.append(f"{found.bad} lines could not be imported:")
+        lines.append(f"{many(found.bad, 'line')} could not be imported:")
         lines += [f"  {problem}" for problem in found.problems]
     return "\n".join(lines)
 
@@ -146,16 +147,16 @@ def _compared(desk: Desk, arguments: Namespace) -> Compared | None:
 
 
 def _log_told(found: Compared) -> list[str]:
-    lines = [f"Log: {found.matched} requests are the same in the ledger."]
+    lines = [f"Log: the same in the ledger: {many(found.matched, 'request')}."]
     lines += _sum_told("in the log, but not in the ledger", found.only_in_log)
     lines += _sum_told("in the ledger, but not in the log", found.only_in_ledger)
-    lines += _sum_told("differ (ledger less log)", found.differing)
+    lines += _sum_told("with other figures (ledger less log)", found.differing)
     lines.append(
         f"Left out: {found.waiting} that wait in a spool, {found.worker_lost} whose worker was killed, {found.purged} of hours "
         f"whose records were purged, {found.outside} outside of the span, {found.turned_away} that were nobody's."
     )
     if found.bad:
-        lines += [f"{found.bad} lines could not be read:", *(f"  {problem}" for problem in found.problems)]
+        lines += [f"{many(found.bad, 'line')} could not be read:", *(f"  {problem}" for problem in found.problems)]
     return lines
 
 
@@ -164,21 +165,28 @@ def _sum_told(what: str, lacking: Sum) -> list[str]:
         return []
     amounts = ", ".join(f"{name} {value:+d}" for name, value in lacking.amounts.items())
     more = ["  ..."] if lacking.requests > len(lacking.shown) else []
-    return [f"{lacking.requests} requests {what}: {amounts or 'no tokens'}", *(f"  {each}" for each in lacking.shown), *more]
+    return [
+        f"{many(lacking.requests, 'request')} {what}: {amounts or 'no tokens'}",
+        *(f"  {each}" for each in lacking.shown),
+        *more,
+    ]
 
 
 def _verdict_told(verdict: Verdict, waiting: Waiting) -> str:
     since = f" from {verdict.checked_from:%Y-%m-%d %H:%M} UTC on" if verdict.checked_from else ""
-    lines = [f"{verdict.records} records compared with their sums{since}: {verdict.total} differences."]
+    lines = [f"{many(verdict.records, 'record')} compared with their sums{since}: {many(verdict.total, 'difference')}."]
     for each in verdict.differences:
         off_by = ", ".join(f"{name} {value:+d}" for name, value in each.off_by.items())
         where = f"{each.access_key_id} {each.provider or 'nobody'} {each.model}"
         lines.append(f"  {each.hour:%Y-%m-%d %H}h {where}: records less sums: {off_by}")
     if verdict.total > MOST_SHOWN:
         lines.append(f"  ... and {verdict.total - MOST_SHOWN} more")
-    lines.append(f"Spool: {waiting.records} records wait in {waiting.spools} files, {waiting.damaged} damaged lines.")
+    spools = f"{many(waiting.records, 'record')} in {many(waiting.spools, 'file')}"
+    lines.append(f"Spool: waiting: {spools}; {many(waiting.damaged, 'damaged line')}.")
     if waiting.dead:
-        lines.append(f"{waiting.dead} records were set aside in dead-letters.jsonl.")
+        lines.append(
+            f'Set aside in dead-letters.jsonl: {many(waiting.dead, "record")}; docs/operations.md, "Set aside", says what to do.'
+        )
     return "\n".join(lines)
 
 
@@ -216,10 +224,10 @@ def _purge(desk: Desk, arguments: Namespace) -> Answer:
     desk.change(lambda doing: doing.note("ledger.purge_begin", "ledger", {}, kept_days))  # in pieces: none is all of it
     others = {kept.name: purge(desk.database, kept, desk.now(), time.sleep) for kept in every}
     purged = others.pop(REQUESTS)
-    counts = {"requests": purged, **{name: count for name, count in others.items() if count}}
+    counts = {"requests": purged, **{name: rows for name, rows in others.items() if rows}}
     desk.change(lambda doing: doing.note("ledger.purge_end", "ledger", counts, {}))
-    told = [f"Deleted {purged} request records older than {settings.retention_days} days."]
-    told += [f"Deleted {count} old rows of {name}." for name, count in others.items() if count]
+    told = [f"Deleted {many(purged, 'request record')} older than {many(settings.retention_days, 'day')}."]
+    told += [f"Deleted {many(rows, 'old row')} of {name}." for name, rows in others.items() if rows]
     return Answer({"purged": purged, "days": settings.retention_days, "others": others}, "\n".join(told))
 
 

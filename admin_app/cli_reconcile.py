@@ -15,6 +15,7 @@ from admin_app.cli_values import moment
 from core.access import Refused
 from core.bill import MOST_DRIFT, Line, Reconciled, last_whole_day, reconcile
 from core.cloudwatch import METRICS, MetricsUnavailable
+from core.numerals import many
 
 _LIMITS = (
     "CloudWatch tells regions and models apart, not Bedrock keys: the split by key is the ledger's alone. It sees one AWS "
@@ -59,7 +60,7 @@ def _line(line: Line) -> dict[str, Any]:
 
 def _told(found: Reconciled) -> Iterator[str]:
     days = f"{found.since:%Y-%m-%d} to {found.until:%Y-%m-%d}, UTC"
-    yield f"{days}: {len(found.lines)} lines, {len(found.drifted)} drift by over 2 %."
+    yield f"{days}: {many(len(found.lines), 'line')}; by over 2 % drift: {len(found.drifted)}."
     for line in found.lines:
         yield f"{line.day} {line.region or 'a key that is gone'} {line.model}"
         yield from _figures(line)

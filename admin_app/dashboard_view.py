@@ -16,7 +16,8 @@ from admin_app.usage_operations import UsageSeries, UsageShown
 from admin_app.usage_view import chart_of
 from core.dashboard import Attention
 from core.heartbeat import WorkerSeen
-from core.pages import ahead, count, day_and_time, duration, words
+from core.numerals import count
+from core.pages import ahead, day_and_time, duration, words
 
 SLOW_MS = 250.0
 _KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(

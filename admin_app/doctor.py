@@ -17,6 +17,7 @@ from admin_app.finding import Finding, problem, warning, well
 from core.crypto import CannotOpen, VaultAway, open_vault
 from core.ledger_check import look_into_spools
 from core.local_files import LocalSecrets
+from core.numerals import many
 from core.pages import Pages
 from core.settings import BadSettings, Settings, describe_settings
 from core.version import VERSION
@@ -46,7 +47,7 @@ def look_at_files(settings: Settings, environ: Mapping[str, str]) -> Iterator[Fi
         mend = f"chmod 600 {path}, and think about who may have read it: make a new secret if you are not sure."
         yield problem("secret files", f"others on this machine can read {path}", mend)
     if not any(path.stat().st_mode & 0o077 for path in found):
-        yield well("secret files", f"{len(found)} files, each for its owner alone")
+        yield well("secret files", f"{many(len(found), 'file')}, for nobody but the owner")
 
 
 def look_at_secrets(secrets: LocalSecrets) -> Iterator[Finding]:
@@ -101,12 +102,14 @@ def look_at_disk(settings: Settings) -> Iterator[Finding]:
     waiting = look_into_spools(settings.spool_dir)
     if waiting.damaged or waiting.dead:
         mend = "Keep the files, and bring the rows in from the log: python -m admin_app ledger import FILE"
-        yield problem("spool", f"{waiting.damaged} damaged lines, {waiting.dead} records that no database took", mend)
+        yield problem(
+            "spool", f"{many(waiting.damaged, 'damaged line')}, {many(waiting.dead, 'record')} that no database took", mend
+        )
     if waiting.records > _MUCH_WAITS:
         mend = "Is the database away, or did a worker end without being started again? A start writes what waits."
-        yield warning("spool", f"{waiting.records:,} records wait for the database", mend)
+        yield warning("spool", f"waiting for the database: {many(waiting.records, 'record')}", mend)
     elif not (waiting.damaged or waiting.dead):
-        yield well("spool", f"{waiting.records} records wait in {waiting.spools} files")
+        yield well("spool", f"waiting: {many(waiting.records, 'record')} in {many(waiting.spools, 'file')}")
 
 
 def look_at_release(zone: str) -> Iterator[Finding]:
@@ -117,7 +120,7 @@ def look_at_release(zone: str) -> Iterator[Finding]:
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         yield problem("time zones", "the data of time zones is missing", "Install the lock file again: it holds tzdata.")
     try:
-        yield well("pages", f"{len(Pages(VERSION).files)} files beside the pages, htmx among them")
+        yield well("pages", f"{many(len(Pages(VERSION).files), 'file')} beside the pages, htmx among them")
     except OSError as error:
         yield problem(
             "pages",

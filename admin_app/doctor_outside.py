@@ -17,6 +17,7 @@ from core.bedrock_key_list import BedrockFilter, BedrockLine, bedrock_lines
 from core.db import Database, DatabaseAway, schema_is_current
 from core.heartbeat import WorkerSeen, list_workers
 from core.http import NotReached, Way, Why, certificate_end, look
+from core.numerals import many
 from core.reports import CircuitLine, open_circuits
 from core.settings import Settings
 from core.system_report import server_time
@@ -67,7 +68,7 @@ def look_at_owners(settings: Settings, database: Database) -> Iterator[Finding]:
     if not bare:
         yield well("second factor", "every owner has one, or there is no owner yet")
         return
-    said = f"{bare} active owners have none" + (", and can do nothing before" if settings.admin_require_totp else "")
+    said = f"without one: {many(bare, 'active owner')}" + (", and can do nothing before" if settings.admin_require_totp else "")
     mend = "Sign in and set one up under Account; PROXY_ADMIN_REQUIRE_TOTP=true demands it of every admin."
     is_urgent = not (settings.is_local or settings.admin_require_totp)
     yield warning("second factor", said, mend) if is_urgent else well("second factor", said)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -16,17 +17,24 @@ from core.threads import paced
 
 Row = dict[str, Any]
 
+_NUMBER = re.compile(r"-|[+-]?[0-9][0-9,]*(\.[0-9]+)?")
 _AT_A_TIME = 20  # rows: about half a millisecond
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def as_table(rows: Sequence[Row], if_empty: str) -> str:
-    """Columns side by side; what is absent is a dash."""
+    """Columns side by side; what is absent is a dash, and numbers stand below each other."""
     if not rows:
         return if_empty
     lines = [list(rows[0])] + [["-" if value in (None, "") else str(value) for value in row.values()] for row in rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    sides = [_side([line[column] for line in lines[1:]]) for column in range(len(widths))]
+    formed = ("  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True)) for line in lines)
+    return "\n".join(line.rstrip() for line in formed)
+
+
+def _side(cells: Sequence[str]) -> str:
+    return ">" if any(cell != "-" for cell in cells) and all(_NUMBER.fullmatch(cell) for cell in cells) else "<"
 
 
 def as_csv(rows: Sequence[Row], columns: Sequence[str]) -> str:

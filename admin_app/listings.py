@@ -24,16 +24,18 @@ from core.users import User
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Rows of one kind. `details` are columns that only programs and spreadsheets get."""
+    """Rows of one kind. `details` are columns that only programs and spreadsheets get, `money` those of US dollars."""
 
     rows: list[Row]
     columns: tuple[str, ...]
     if_empty: str
     details: frozenset[str] = frozenset()
+    money: frozenset[str] = frozenset({"monthly_budget_usd"})
 
     @property
     def table(self) -> str:
-        shown = [{name: row[name] for name in self.columns if name not in self.details} for row in self.rows]
+        names = [name for name in self.columns if name not in self.details]
+        shown = [{name: dollars(row[name]) if name in self.money else row[name] for name in names} for row in self.rows]
         return as_table(shown, self.if_empty)
 
     @property
@@ -148,7 +150,8 @@ def of_prices(prices: Sequence[StoredPrice]) -> Listing:
          "geo_factor": str(each.price.geo_factor), "us_gov_factor": str(each.price.us_gov_factor)}
         for each in prices
     ]  # fmt: skip
-    return Listing(rows, _PRICE, "The shipped prices hold. Set one: python -m admin_app price set --help")
+    if_empty = "The shipped prices hold. Set one: python -m admin_app price set --help"
+    return Listing(rows, _PRICE, if_empty, money=frozenset(Rates.__slots__))
 
 
 def of_sessions(sessions: Sequence[SessionLine]) -> Listing:
@@ -166,6 +169,15 @@ def of_sessions(sessions: Sequence[SessionLine]) -> Listing:
 def usd(micros: int | None) -> str | None:
     """Exact, in dollars: 50, 0.25. None: no budget."""
     return None if micros is None else f"{(Decimal(micros) / 1_000_000).normalize():f}"
+
+
+def dollars(amount: str | None) -> str | None:
+    """As people read it in a column, exactly: 50.00, 0.25, 0.375. None: none."""
+    if amount is None:
+        return None
+    value = Decimal(amount).normalize()
+    exponent = value.as_tuple().exponent
+    return f"{value:.{max(2, -exponent if isinstance(exponent, int) else 2)}f}"
 
 
 def _of_access_key(key: AccessKey, now: datetime) -> Row:

@@ -13,7 +13,7 @@ from admin_app.cli_repairs import export_of
 from admin_app.cursors import after_of, listed
 from admin_app.fields import Cursor, Id, Limit
 from admin_app.operation import Doing, Listed, Nothing, Offer, Operation, Shape, Shown, asks, changes
-from core.access import Invalid, NotFound
+from core.access import NotFound
 from core.actor import Role
 from core.model_ids import ON_DEMAND, PREFIXES, NewModel
 from core.model_rows import ModelRow, add_model, list_models, remove_model
@@ -154,8 +154,6 @@ def _clear(doing: Doing, taken: TheRepair) -> Cleared:
 
 def _clear_all(doing: Doing, _: Everything) -> Cleared:
     cleared = clear_repairs(doing.connection)
-    if cleared == 0:
-        raise Invalid("there is nothing to forget")
     doing.note("repair.clear_all", "repairs", {"cleared": cleared}, {})
     return Cleared(cleared=cleared)
 

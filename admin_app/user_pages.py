@@ -18,7 +18,7 @@ from admin_app.fields import from_texts
 from admin_app.front import Front, Texts, problems_of, query_of, see_other
 from admin_app.operation import Operation, Work, perform
 from core.access import Refused
-from core.pages import many
+from core.numerals import many
 from core.types import Strategy, UserStatus
 from core.user_list import UserSort
 

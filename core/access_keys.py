@@ -162,7 +162,9 @@ def check_options(options: KeyOptions, now: datetime, before: KeyOptions = KeyOp
 def _check_there_is_room(connection: Connection, user_id: str, user_name: str, limits: Limits, now: datetime) -> None:
     active = select(func.count()).select_from(access_keys).where(access_keys.c.user_id == user_id, is_valid_at(now))
     if connection.execute(active).scalar_one() >= limits.max_keys_per_user:
-        raise LimitReached(f"{user_name} has {limits.max_keys_per_user} active keys, as many as PROXY_MAX_KEYS_PER_USER allows")
+        raise LimitReached(
+            f"of {user_name} there are {limits.max_keys_per_user} active keys, as many as PROXY_MAX_KEYS_PER_USER allows"
+        )
 
 
 def _has_expired(options: KeyOptions, now: datetime) -> bool:

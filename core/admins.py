@@ -238,7 +238,7 @@ def _check_another_owner_is_left(connection: Connection, leaving: Admin) -> None
         return
     others = (admins.c.role == Role.OWNER, admins.c.status == AdminStatus.ACTIVE, admins.c.id != leaving.id)
     if connection.execute(select(admins.c.id).where(*others)).first() is None:
-        raise LastOwner(f"{leaving.username} is the last active owner; make somebody else owner first")
+        raise LastOwner(f"the last active owner is {leaving.username}; make somebody else owner first")
 
 
 def _write(connection: Connection, before: Admin, values: dict[str, Any], now: datetime) -> Changed:

@@ -165,7 +165,7 @@ def _check_owner(connection: Connection, user: User, access_key_id: str) -> None
     table = access_keys.c
     theirs = select(table.id).where(table.id == access_key_id, table.user_id == user.id, table.revoked_at.is_(None))
     if connection.execute(theirs).first() is None:
-        raise NotFound(f"{user.name} has no access key {access_key_id}")
+        raise NotFound(f"there is no access key {access_key_id} of {user.name}")
 
 
 def _change(connection: Connection, key_id: str, **values: Any) -> None:

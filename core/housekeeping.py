@@ -64,7 +64,8 @@ class Housekeeper:
             purged = {kept.name: self._purge(kept, now) for kept in self._all_kept}
             self._database.run(lambda connection: idempotency.purge(connection, now))
             self._database.run(lambda connection: retention.put_off(connection, now + DAY))
-            log.info("what was kept long enough was deleted", extra={"context": {"purged": purged}})
+            if gone := {name: rows for name, rows in purged.items() if rows}:
+                log.info("what was kept long enough was deleted", extra={"context": {"purged": gone}})
             for chore in self._chores:
                 chore(now)
         except DatabaseAway as error:

@@ -1,7 +1,7 @@
 """The secrets of an installation: from the settings, and in `local` what is missing is made once, in files of its own.
 
 Knows no database. Invariant: however many processes start at once, all of them use the same secrets; a file is never
-seen half written, and nobody but its owner can read it; what a database was filled with is never made anew.
+seen half written, and nobody but its owner can read it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from pathlib import Path
 from core.crypto import hash_password
 from core.settings import BadSettings, Settings
 
+SERVER_SECRET, VAULT_KEY = "server_secret", "vault_key"
 _PASSWORD_FILE = "admin_password_hash"
 
 
 @dataclass(frozen=True, slots=True)
 class LocalSecrets:
-    """`admin_password_hash` is empty while `make_admin_password` has not run; `vault_key` is None outside `local`."""
+    """`admin_password_hash` is empty while `make_admin_password` has not run; `vault_key` is None outside `local`, and with KMS
+    where there never was one."""
 
     server_secret: str = field(repr=False)
     jwt_secret: str = field(repr=False)
@@ -31,38 +33,34 @@ class LocalSecrets:
 def ensure_local(settings: Settings) -> LocalSecrets:
     """The secrets in force. In `local` makes the data folder (0700) and the files (0600) that are missing.
 
-    Outside `local` nothing is made: the settings have all. Raises BadSettings for a file that cannot be used or made.
+    Outside `local` nothing is made: the settings have all. Raises BadSettings for a file that cannot be used or made. Whoever has
+    a database asks `secret_marks.secrets_of`, which knows whether a file may be made.
     """
     if not settings.is_local:
         return LocalSecrets(settings.server_secret, settings.jwt_secret, settings.admin_password_hash)
-    if problems := _lost(settings):
-        raise BadSettings(problems)
     folder = _folder(settings)
     password_file = folder / _PASSWORD_FILE
     return LocalSecrets(
-        server_secret=settings.server_secret or _text_secret(folder / "server_secret"),
+        server_secret=settings.server_secret or _text_secret(folder / SERVER_SECRET),
         jwt_secret=settings.jwt_secret or _text_secret(folder / "jwt_secret"),
         admin_password_hash=settings.admin_password_hash or (_read(password_file).decode() if password_file.exists() else ""),
-        vault_key=_vault_key(folder / "vault_key"),
+        vault_key=_vault_key(folder / VAULT_KEY, is_needed=not settings.kms_key_id),
     )
 
 
-def _lost(settings: Settings) -> list[str]:
-    """What the database was filled with and is gone: another one would be made in silence, and nothing would fit it any more."""
-    is_ours = settings.is_local and not settings.database_url and not settings.database_host
-    if not is_ours or not settings.sqlite_file.exists():
-        return []
-    needed = []
-    if not settings.server_secret:
-        needed.append(("server_secret", "no access key is valid", "python -c 'import secrets; print(secrets.token_hex(32))' >"))
-    if not settings.kms_key_id:
-        needed.append(("vault_key", "no Bedrock key can be opened", "head -c 32 /dev/urandom >"))
-    return [
-        f"{settings.data_dir / name}: is missing, and without it {loss} any more: restore it from a backup. "
-        f"To go on with a new one all the same: {make} {settings.data_dir / name}"
-        for name, loss, make in needed
-        if not (settings.data_dir / name).exists()
-    ]
+def missing_files(settings: Settings) -> list[str]:
+    """Of the secrets that a database is filled with: those that `ensure_local` would make."""
+    needed = ((SERVER_SECRET, settings.server_secret), (VAULT_KEY, settings.kms_key_id))
+    return [name for name, given in needed if settings.is_local and not given and not (settings.data_dir / name).exists()]
+
+
+def lost_file(settings: Settings, name: str) -> str:
+    """What to say of a secret that the database was filled with: another one would fit nothing in it."""
+    loss = "no Bedrock key can be opened" if name == VAULT_KEY else "no access key is valid"
+    return (
+        f"{settings.data_dir / name}: is missing, and without it {loss} any more: restore it from a backup, or correct "
+        "PROXY_DATA_DIR. To go on with a new one all the same: python -m admin_app secrets accept"
+    )
 
 
 def make_admin_password(settings: Settings, hash_clear: Callable[[str], str] = hash_password) -> str | None:
@@ -96,7 +94,10 @@ def _text_secret(path: Path) -> str:
     return text
 
 
-def _vault_key(path: Path) -> bytes:
+def _vault_key(path: Path, is_needed: bool) -> bytes | None:
+    """With KMS none is made; one that is there still opens what was sealed before."""
+    if not is_needed and not path.exists():
+        return None
     key = _made_once(path, secrets.token_bytes(32))
     if len(key) != 32:
         raise BadSettings([f"{path}: must hold exactly 32 bytes; restore it (without it no Bedrock key can be opened)"])

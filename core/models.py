@@ -199,7 +199,8 @@ usage_hourly = Table(
 )
 
 # What one worker of all does for all, now and then: a row for each such job. Whoever moves a `due_at` that has come onwards has
-# the job. `through`: everything older has been dealt with (of `purge`: request records have been deleted up to there).
+# the job. `through`: everything older has been dealt with (of `purge`: request records have been deleted up to there). Rows whose
+# name begins with `secret` are no jobs: they say which secrets the database belongs to (core/secret_marks.py).
 jobs = Table(
     "jobs",
     metadata,

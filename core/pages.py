@@ -21,6 +21,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from core.compiled_templates import CompiledTemplates
+from core.numerals import count, many
 from core.threads import behind_others
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
@@ -132,16 +133,6 @@ def _htmx() -> FixedFile:
         raise FileNotFoundError("htmx is missing: pip install --no-deps --require-hashes -r requirements-assets.txt")
     content = (Path(package.origin).parent / _HTMX).read_bytes()
     return FixedFile("htmx.js", _SCRIPT, content, hashlib.sha256(content).hexdigest()[:12])
-
-
-def count(number: int) -> str:
-    """12,345"""
-    return f"{number:,}"
-
-
-def many(number: int, name: str) -> str:
-    """1 error, 12 errors"""
-    return f"{count(number)} {name}" if number == 1 else f"{count(number)} {name}s"
 
 
 def compact(number: int) -> str:

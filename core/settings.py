@@ -159,6 +159,15 @@ class Settings:
         return self.data_dir / "proxy.sqlite"
 
     @property
+    def sqlite_path(self) -> Path | None:
+        """The database, where it is a file."""
+        if not self.database_url:
+            return None if self.database_host else self.sqlite_file
+        kind, _, path = self.database_url.partition("?")[0].partition(":///")
+        is_file = kind.startswith("sqlite") and path and not path.startswith((":", "file:"))
+        return Path(path) if is_file else None
+
+    @property
     def spool_dir(self) -> Path:
         return self.data_dir / "spool"
 

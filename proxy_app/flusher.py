@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from core.under_way import UnderWay, adopt_orphans
 BATCH = 250  # rows of one transaction: about 5 ms of work in which no stream moves
 WAKE_AT = 200  # records that are flushed without waiting for the interval
 DEAD_LETTERS = "dead-letters.jsonl"
+_REQUEST_ID = re.compile(rb'"request_id" ?: ?"(req_[0-9A-Za-z_]{1,40})"')  # also in a line that is cut off
 
 _UTC = ZoneInfo("UTC")
 _LOG = logging.getLogger(__name__)
@@ -214,7 +216,9 @@ class Flusher:
     def _set_aside(self, line: bytes, reason: str) -> None:
         """Into a file for people to look at, bounded. What it cannot take is in the request's log line still."""
         self._dead += 1
-        _LOG.error("a record was set aside: %s", reason)
+        found = _REQUEST_ID.search(line)
+        named = {"request_id": found[1].decode()} if found else {}
+        _LOG.error("a record was set aside: %s", reason, extra={"context": {**named, "file": DEAD_LETTERS}})
         letter = orjson.dumps({"reason": reason, "record": line.decode("utf-8", "replace")}) + b"\n"
         try:
             _append(self._spool.path.with_name(DEAD_LETTERS), letter)

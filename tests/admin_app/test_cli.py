@@ -95,8 +95,8 @@ def issued(terminal: Terminal, name: str = "ann") -> dict[str, str]:
     return document
 
 
-def test_any_command_in_local_makes_the_data_folder_and_its_secrets(unmigrated: Terminal) -> None:
-    unmigrated("user list")
+def test_the_first_command_in_local_makes_the_data_folder_and_its_secrets(unmigrated: Terminal) -> None:
+    unmigrated("migrate")
 
     made = {path.name for path in unmigrated.settings.data_dir.iterdir()}
     assert made >= {"server_secret", "jwt_secret", "vault_key"}
@@ -273,8 +273,9 @@ def test_serve_hands_over_and_passes_the_exit_code_on(terminal: Terminal) -> Non
     assert terminal.served == [False, True]
 
 
-@pytest.mark.parametrize("line", ["user list", "serve --first-run", "doctor"])
+@pytest.mark.parametrize("line", ["user list", "migrate", "doctor"])
 def test_nothing_goes_on_without_the_secret_that_all_keys_were_made_with(terminal: Terminal, line: str) -> None:
+    issued(terminal)
     secret = terminal.settings.data_dir / "server_secret"
     secret.unlink()
     finished = terminal(line)

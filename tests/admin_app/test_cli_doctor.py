@@ -59,7 +59,7 @@ def test_an_owner_without_a_second_factor_is_a_warning_in_production_until_it_is
     demanded = second_factor(terminal, **production, admin_require_totp=True)  # type: ignore[arg-type]
 
     assert (local.health, warned.health, demanded.health) == (Health.WELL, Health.WARNING, Health.WELL)
-    assert ("1 active owners have none" in warned.says, "PROXY_ADMIN_REQUIRE_TOTP" in warned.mend) == (True, True)
+    assert ("1 active owner" in warned.says, "PROXY_ADMIN_REQUIRE_TOTP" in warned.mend) == (True, True)
 
 
 def test_every_setting_that_is_wrong_is_told_and_what_can_be_looked_at_still_is(terminal: Terminal) -> None:
@@ -184,4 +184,4 @@ def test_records_that_no_database_took_are_told(terminal: Terminal) -> None:
 def test_for_people_each_finding_is_a_line_with_how_to_mend_it_below(terminal: Terminal) -> None:
     out = terminal("doctor").out
     assert ("ok   database" in out, "!    managed owner" in out, "-> Start once with" in out) == (True, True, True)
-    assert out.rstrip().endswith("0 problems, 1 warnings.")
+    assert out.rstrip().endswith("0 problems, 1 warning.")

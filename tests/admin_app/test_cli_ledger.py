@@ -46,12 +46,12 @@ def test_rows_are_imported_from_a_file_or_from_standard_input(terminal: Terminal
     first = terminal(f"ledger import {tmp_path / 'log'} --json")
     second = terminal("ledger import", stdin=line().decode() + "\n")
     assert (first.code, first.document["written"], first.document["other"]) == (0, 1, 1)
-    assert (second.code, second.out.splitlines()[0]) == (0, "0 rows written, 1 were known.")
+    assert (second.code, second.out.splitlines()[0]) == (0, "0 rows written; known already: 1.")
 
 
 def test_bad_lines_are_shown_and_the_exit_status_tells(terminal: Terminal) -> None:
     finished = terminal("ledger import -", stdin=line().decode()[:-5])
-    assert (finished.code, "1 lines could not be imported" in finished.out, "line 1: cut off" in finished.out) == (1, True, True)
+    assert (finished.code, "1 line could not be imported" in finished.out, "line 1: cut off" in finished.out) == (1, True, True)
 
 
 def test_a_file_that_is_not_there_is_a_refusal(terminal: Terminal) -> None:
@@ -113,6 +113,6 @@ def test_a_wrong_question_is_a_wrong_call(terminal: Terminal, wrong: str) -> Non
 def test_purging_deletes_what_was_kept_long_enough(terminal: Terminal, database: Database) -> None:
     old = replace(ONE, request_id="req_old", started_at=(NOW - timedelta(days=31)).timestamp())
     database.run(lambda connection: write_batch(connection, [old]))
-    assert terminal("purge").out == "Deleted 1 request records older than 30 days.\n"
+    assert terminal("purge").out == "Deleted 1 request record older than 30 days.\n"
     assert terminal("purge --days 2 --json").document.items() >= {"purged": 2, "days": 2}.items()
     assert terminal("ledger verify").code == 0

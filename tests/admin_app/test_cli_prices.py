@@ -55,3 +55,12 @@ def test_what_is_no_price_is_a_mistake_of_usage(terminal: Terminal, wrong: str) 
 def test_a_name_that_no_model_has_is_refused(terminal: Terminal) -> None:
     refused = terminal("price set claude_opus! --input 1 --output 2")
     assert (refused.code, "a model's name" in refused.err) == (1, True)
+
+
+def test_prices_are_listed_in_one_form_for_people_and_as_they_were_given_for_programs(terminal: Terminal) -> None:
+    terminal("price set claude-opus-5-5 --input 5.00 --output 8")
+    heading, line = terminal("price list").out.splitlines()
+
+    shown = dict(zip(heading.split(), line.split(), strict=True))
+    assert (shown["input"], shown["output"], shown["cache_write_5m"], shown["cache_read"]) == ("5.00", "8.00", "6.25", "0.50")
+    assert terminal("price list --json").document[0]["output"] == "8"

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from admin_app.cli_repairs import export_of
-from core.db import open_database
+from admin_app.model_operations import CLEAR_ALL
+from core.db import Database, open_database
 from core.repairs import Change, RepairRow, Room, write_repairs
 from proxy_app.bedrock import capabilities
 from proxy_app.bedrock.capabilities import load_capabilities
+from tests.admin_app.desk import Desk
 from tests.admin_app.test_cli import NOW, Terminal
 
 OPUS, AFK, SYSTEM = "claude-opus-5-5", "afk-mode-2026-01-31", "messages.system"
@@ -81,3 +83,9 @@ def test_an_export_that_is_merged_into_the_capability_file_is_in_force(tmp_path:
     merged.write_text(json.dumps(shipped))
     before, after = (table.of(OPUS, "opus") for table in (load_capabilities(), load_capabilities(merged)))
     assert (before.betas - after.betas, before.features - after.features) == ({AFK}, {SYSTEM})
+
+
+def test_forgetting_all_of_nothing_is_done_as_often_as_one_likes(database: Database) -> None:
+    desk = Desk(database)
+
+    assert (desk.does(CLEAR_ALL).cleared, desk.does(CLEAR_ALL).cleared) == (0, 0)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin_app.exports import as_csv
+from admin_app.exports import as_csv, as_table
+from admin_app.listings import dollars
 
 
 def cells(text: str) -> list[list[str]]:
@@ -42,3 +43,34 @@ def test_what_is_absent_is_empty_and_columns_keep_their_order() -> None:
     text = as_csv([{"b": 1, "a": None}], ["a", "b"])
 
     assert text == '"a","b"\r\n"","1"'
+
+
+def test_numbers_stand_below_each_other_and_words_begin_together() -> None:
+    rows = [
+        {"name": "a", "usd": "5.00", "id": "7x"},
+        {"name": "b-c", "usd": "12.50", "id": "12y"},
+        {"name": "d", "usd": None, "id": ""},
+    ]
+
+    assert as_table(rows, "").splitlines() == [
+        "name    usd  id",
+        "a      5.00  7x",
+        "b-c   12.50  12y",
+        "d         -  -",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        ("5", "5.00"),
+        ("8.0", "8.00"),
+        ("0.4", "0.40"),
+        ("1E+3", "1000.00"),
+        ("0.3750", "0.375"),
+        ("0.000001", "0.000001"),
+        (None, None),
+    ],
+)
+def test_dollars_have_one_form_in_a_column_and_lose_nothing(amount: str | None, shown: str | None) -> None:
+    assert dollars(amount) == shown

@@ -96,24 +96,12 @@ def test_no_secret_is_in_the_repr(settings: Any) -> None:
     assert repr(found.vault_key) not in repr(found)
 
 
-@pytest.mark.parametrize("name", ["server_secret", "vault_key"])
-def test_what_a_database_was_filled_with_is_missed_and_not_made_anew(settings: Any, name: str) -> None:
-    made = settings()
-    ensure_local(made)
-    made.sqlite_file.touch()
-    (made.data_dir / name).unlink()
+def test_with_kms_no_vault_key_is_made_and_one_that_is_there_is_used(settings: Any) -> None:
+    with_kms = settings(kms_key_id="a-key")
+    assert ensure_local(with_kms).vault_key is None
+    made = ensure_local(settings()).vault_key
 
-    with pytest.raises(BadSettings, match=f"{name}: is missing, .* restore it from a backup"):
-        ensure_local(made)
-    assert not (made.data_dir / name).exists()
-
-
-def test_of_secrets_that_the_settings_give_no_file_is_missed(settings: Any) -> None:
-    made = settings(server_secret="s" * 32, kms_key_id="a-key")
-    made.data_dir.mkdir()
-    made.sqlite_file.touch()
-
-    assert ensure_local(made).server_secret == "s" * 32
+    assert ensure_local(with_kms).vault_key == made is not None
 
 
 def test_a_data_folder_that_is_a_file_is_told_as_a_setting_that_is_wrong(settings: Any, tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.pages import browser, compact, fine_money, many, money, plainly
+from core.numerals import many
+from core.pages import browser, compact, fine_money, money, plainly
 
 CHROME = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
 SAFARI = (

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -11,13 +15,26 @@ from core.reload import survive_bad_settings
 
 @dataclass
 class Configuration:
+    """`trouble`: what happens to who builds a worker with it."""
+
     address: str
+    trouble: Callable[[], object] = bool
+
+    def post_fork(self, server: Any, worker: Any) -> None:
+        worker.app.trouble = self.trouble
+
+    def worker_exit(self, server: Any, worker: Any) -> None:
+        pass
 
 
 class Application:
     def __init__(self, following: list[object]) -> None:
         self.cfg = Configuration("127.0.0.1:1")
         self.following = following
+        self.trouble: Callable[[], object] = bool
+
+    def wsgi(self) -> object:
+        return self.trouble()
 
     def reload(self) -> None:
         self.cfg = Configuration("")  # as gunicorn: the defaults first
@@ -80,3 +97,35 @@ def test_another_address_is_refused_before_the_one_in_use_is_closed() -> None:
 def test_a_worker_forked_in_a_reload_ends_as_it_wants_to() -> None:
     with pytest.raises(SystemExit):
         Arbiter(Configuration("127.0.0.1:1"), forked=True).reload()
+
+
+class AppImportError(Exception):
+    """As gunicorn's, which is printed as it is."""
+
+
+def refuse() -> None:
+    raise AppImportError("The server cannot start:\nPROXY_C: no worker can use it")
+
+
+def stumble() -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [
+        (refuse, "cannot start:; PROXY_C: no worker can use it"),
+        (stumble, "a worker cannot be built: OSError: [Errno 28] No space left on device"),
+        (partial(os._exit, 1), "ended without a word"),
+    ],
+    ids=["refused", "stumbled", "died"],
+)
+def test_settings_with_which_no_worker_can_be_built_change_nothing(trouble: Callable[[], object], told: str) -> None:
+    server = Arbiter(Configuration("127.0.0.1:1", trouble), Configuration("127.0.0.1:1"))
+    before = server.cfg
+    server.reload()
+
+    assert server.cfg is server.app.cfg is before
+    assert told in server.log.said[0]
+    server.reload()
+    assert server.cfg is server.app.cfg is not before

@@ -232,3 +232,10 @@ def test_other_chores_are_done_with_the_purge_by_one_worker_once_a_day(database:
     for each in keepers:
         each.look()
     assert done == [NOW]
+
+
+def test_a_purge_that_found_nothing_says_nothing(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    Housekeeper(database, (RECORDS,), lambda: NOW, no_rest, lambda: 1.0).look()
+
+    assert [record.getMessage() for record in caplog.records if record.name == "core.housekeeping"] == []

@@ -12,7 +12,14 @@ import pytest
 from tests.live.asking import ask
 from tests.live.leaver import eventually
 
-GOOD = {"PLAN_PATIENCE_S": "3", "DRAIN_S": "5", "SERVER_SECRET": "s" * 40, "MAX_BODY_BYTES": "100000", "DATABASE_URL": ""}
+GOOD = {
+    "PLAN_PATIENCE_S": "3",
+    "DRAIN_S": "5",
+    "SERVER_SECRET": "s" * 40,
+    "MAX_BODY_BYTES": "100000",
+    "DATABASE_URL": "",
+    "KMS_KEY_ID": "",
+}
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +87,36 @@ def test_every_problem_is_in_one_line_also_of_a_file_that_is_gone(stack: Any, fo
 
     assert [name for name in (*wrong, "MAX_BODY_BYTES") if f"PROXY_{name}: " not in said] == []
     assert "short" not in said.replace("shorter", "")
+
+
+NO_WORKER_STARTS = [
+    ("a KMS key of no region", {"KMS_KEY_ID": "alias/no-region-anywhere"}, "PROXY_KMS_KEY_ID: must be the key's ARN"),
+    ("another server secret", {"SERVER_SECRET": "t" * 40}, "this database belongs to another server_secret"),
+    ("another SQLite file", {"DATABASE_URL": "sqlite:///other.sqlite"}, "the SQLite file cannot change while the server runs"),
+]
+
+
+@pytest.mark.parametrize(("what", "changed", "reason"), NO_WORKER_STARTS, ids=[what for what, *_ in NO_WORKER_STARTS])
+def test_good_settings_with_which_no_worker_can_start_change_nothing(
+    stack: Any, folder: Path, what: str, changed: dict[str, str], reason: str
+) -> None:
+    developer, workers = stack.developer(), stack.product.worker_pids()
+    write(folder, changed)
+    said = reloaded(stack)
+
+    assert reason in said
+    assert stack.product.worker_pids() == workers
+    assert ask(developer).came_from_plan
+
+
+def test_trying_a_reload_leaves_nothing_behind(stack: Any, folder: Path) -> None:
+    spools = stack.product.data_dir / "var" / "spool"
+    before = sorted(path.name for path in spools.iterdir())
+    write(folder, {"KMS_KEY_ID": "alias/no-region-anywhere"})
+    reloaded(stack)
+
+    assert sorted(path.name for path in spools.iterdir()) == before
+    assert [line for line in stack.product.logs() if line["message"] == "took over a spool"] == []
 
 
 def test_a_later_reload_with_good_settings_takes_effect(stack: Any, folder: Path) -> None:

@@ -152,6 +152,28 @@ def test_an_unreadable_line_is_set_aside_once_however_often_it_is_read(
     assert (flusher.flush(), flusher.books.dead, len(letters(spool))) == (1, 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        (b'{"request_id":"req_00007","started_at":"', {"request_id": "req_00007"}),
+        (b'{"no": "record"}', {}),
+        (
+            RequestRecord("req_00008", 1.8e9, "user_1", "key_1", cost_micros=2**63 - 1, input_tokens=2**63).to_json(),
+            {"request_id": "req_00008"},
+        ),
+    ],
+    ids=["cut off", "no record", "poison"],
+)
+def test_the_log_names_the_request_whose_record_was_set_aside(
+    flusher: Flusher, spool: Spool, caplog: Any, line: bytes, named: dict[str, str]
+) -> None:
+    spool.append(line)
+    flusher.flush()
+
+    [told] = [record for record in caplog.records if record.getMessage().startswith("a record was set aside: ")]
+    assert told.context == {**named, "file": DEAD_LETTERS}
+
+
 def test_nothing_but_poison_does_not_stop_the_flusher(flusher: Flusher, spool: Spool, switched: Switched) -> None:
     fill(spool, 3, total_ms="soon")
     flusher.flush()
