@@ -13,7 +13,7 @@ from admin_app.fields import Id, Moment
 from admin_app.operation import BadFields, Doing, Listed, Nothing, Offer, Operation, Shape, Shown, asks, changes
 from core.access import NotFound
 from core.actor import Role
-from core.price_rows import StoredPrice, list_prices, remove_price, set_price
+from core.price_rows import StoredPrice, list_prices, prices_in_force, remove_price, set_price
 from core.price_terms import PriceTerms, price_row
 from core.pricing import Price, load_prices
 
@@ -51,7 +51,10 @@ class AllPrices(Shape, frozen=True, kw_only=True):
 
 
 class NewPrice(Shape, frozen=True, kw_only=True):
-    """What is left out of the cache's prices follows from the input's (1.25, 2 and 0.1 times); of the factors, it stays."""
+    """What is left out of the cache's prices follows from the input's (1.25, 2 and 0.1 times); of the factors, it stays.
+
+    A model whose long prompts cost more keeps the proportion.
+    """
 
     model: ModelName
     since: Moment | None = None
@@ -82,7 +85,9 @@ def _set(doing: Doing, taken: NewPrice) -> PriceShown:
     _check(taken)
     since = (taken.since or doing.now).astimezone(UTC)
     rates = (taken.input, taken.output, taken.cache_write_5m, taken.cache_write_1h, taken.cache_read)
-    row = price_row(PriceTerms(taken.model, since, *rates, taken.geo_factor, taken.us_gov_factor), load_prices())
+    row = price_row(
+        PriceTerms(taken.model, since, *rates, taken.geo_factor, taken.us_gov_factor), prices_in_force(doing.connection)
+    )
     before = _same(list_prices(doing.connection), str(row["model"]), since.timestamp())
     stored = set_price(doing.connection, row, doing.now)
     doing.note("price.set", stored.id, {} if before is None else _noted(before), _noted(stored))

@@ -19,6 +19,7 @@ from core.crypto import hash_access_key, new_access_key
 from core.ids import new_id
 from core.models import access_keys, users
 from core.revision import bump
+from core.spend_rows import forget_warnings
 from core.types import Strategy, UserStatus
 from core.users import User, check_budget, find_user
 
@@ -105,6 +106,8 @@ def change_key(
     if _has_expired(key.options, now) and not _has_expired(options, now):
         _check_there_is_room(connection, key.user_id, key.user_name, limits, now)
     connection.execute(update(access_keys).where(access_keys.c.id == key_id).values({**_columns(options), "updated_at": now}))
+    if options.monthly_budget_micros != key.options.monthly_budget_micros:
+        forget_warnings(connection, key_id)
     return find_key(connection, key_id)
 
 

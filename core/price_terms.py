@@ -1,7 +1,8 @@
 """What somebody says a model costs, completed to a row in the shape of `data/prices.json`.
 
 Pure. Rules: what is not said of cache prices follows from the input's price by Anthropic's usual factors; what is not said
-of places stays as it was; a model keeps the name that it has in the shipped list, by whatever spelling it is given.
+of places stays as it was; a model whose long prompts cost more goes on to charge them more, by as much; a model keeps the name
+that it has in the list in force, by whatever spelling it is given.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from core.pricing import Price, PriceList, canonical_name
+from core.pricing import Price, PriceList, Rates, canonical_name
 
 _WRITE_5M, _WRITE_1H, _READ = Decimal("1.25"), Decimal(2), Decimal("0.1")  # times the input's price
 
@@ -32,9 +33,9 @@ class PriceTerms:
     us_gov_factor: Decimal | None = None
 
 
-def price_row(terms: PriceTerms, shipped: PriceList) -> Mapping[str, Any]:
+def price_row(terms: PriceTerms, in_force: PriceList) -> Mapping[str, Any]:
     """For `core.price_rows.set_price`."""
-    before: Price | None = shipped.listed(terms.model, terms.since.timestamp())
+    before: Price | None = in_force.listed(terms.model, terms.since.timestamp())
     rates = {
         "input": terms.input,
         "output": terms.output,
@@ -46,12 +47,23 @@ def price_row(terms: PriceTerms, shipped: PriceList) -> Mapping[str, Any]:
         "geo": _or(terms.geo_factor, before.geo_factor if before else Decimal(1)),
         "us-gov": _or(terms.us_gov_factor, before.us_gov_factor if before else Decimal(1)),
     }
-    return {
+    row = {
         "model": before.model if before else canonical_name(terms.model),
         "from": terms.since.isoformat(),
         "rates": {name: str(rate) for name, rate in rates.items()},
         "factors": {name: str(factor) for name, factor in factors.items()},
     }
+    if before is None or before.long_rates is None:
+        return row
+    longer = {name: str(_surcharged(name, rate, before.rates, before.long_rates)) for name, rate in rates.items()}
+    return {**row, "long_context": {"above_prompt_tokens": before.long_above, "rates": longer}}
+
+
+def _surcharged(name: str, rate: Decimal, usual: Rates, longer: Rates) -> Decimal:
+    """In the proportion that it was; of something that was free, what a long prompt cost, if that is more."""
+    was: Decimal = getattr(usual, name)
+    was_longer: Decimal = getattr(longer, name)
+    return rate * was_longer / was if was else max(rate, was_longer)
 
 
 def _or(given: Decimal | None, usual: Decimal) -> Decimal:

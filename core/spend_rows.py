@@ -18,6 +18,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from core.budget import month_name
 from core.db import insert_new, upsert
+from core.models import access_keys, users
 from core.spend_models import budget_warnings, spend_monthly, spend_pending
 from core.types import ProviderName
 
@@ -79,7 +80,26 @@ def write_pending(connection: Connection, worker_id: str, pending: Mapping[Owner
         connection.execute(insert(spend_pending), rows)
 
 
-def first_warning(connection: Connection, month: str, holder: str, percent: int, now: datetime) -> bool:
-    """Whether nobody has given this warning yet; from now on somebody has. `holder` is a user's or a key's id."""
-    row = {"month": month, "holder": holder, "percent": percent, "created_at": now}
+@dataclass(frozen=True, slots=True)
+class DueWarning:
+    """That so many per cent of a budget are used in this month. `access_key_id` is empty for the budget of a user."""
+
+    month: str
+    user_id: str
+    access_key_id: str
+    percent: int
+
+
+def first_warning(connection: Connection, due: DueWarning, budget_micros: int, now: datetime) -> bool | None:
+    """Whether nobody has given this warning yet; from now on somebody has. None: such a budget is not in force (any more)."""
+    table, holder = (access_keys, due.access_key_id) if due.access_key_id else (users, due.user_id)
+    in_force = select(table.c.monthly_budget_micros).where(table.c.id == holder)
+    if connection.execute(in_force.with_for_update(read=True)).scalar() != budget_micros:
+        return None
+    row = {"month": due.month, "holder": holder, "percent": due.percent, "created_at": now}
     return insert_new(connection, budget_warnings, row)
+
+
+def forget_warnings(connection: Connection, holder: str) -> None:
+    """The budget of this user or key is another one now, which is to be warned of anew."""
+    connection.execute(delete(budget_warnings).where(budget_warnings.c.holder == holder))

@@ -15,6 +15,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -106,7 +107,7 @@ class Spool:
             self._held_bytes += len(line)
         self._records += 1
         now = self._clock()
-        if not self._marks or now - self._marks[-1][1] >= _MARK_EVERY_S:
+        if not self._marks or abs(now - self._marks[-1][1]) >= _MARK_EVERY_S:  # clocks are put back, too
             self._marks.append((position, now))
 
     def read_batch(self, limit: int) -> tuple[list[bytes], int]:
@@ -136,14 +137,12 @@ class Spool:
         last_read, lines, damaged = self._last_batch
         if position <= self._done or position != last_read:
             return
-        if position < self._base + self._size:
-            self._done = position
+        self._done = position
+        is_emptied = position >= self._base + self._size and self._empty_file()
+        while self._base + self._size < position:
+            self._base += self._drop_held()
+        if not is_emptied:
             self._remember()
-        else:
-            self._empty_file()
-            while self._base < position:
-                self._base += self._drop_held()
-            self._done = position
         self.torn += damaged
         self._records -= lines
         self._forget_marks()
@@ -154,8 +153,9 @@ class Spool:
             return
         self._write_held()
         if self._done >= self._end:
-            self._offset_path.unlink(missing_ok=True)
-            self.path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._offset_path.unlink(missing_ok=True)
+                self.path.unlink(missing_ok=True)
         os.close(self._fd)
         self._fd = -1
 
@@ -224,10 +224,16 @@ class Spool:
         self._fd, self._base, self._size = fd, self._done, len(tail)
         self._offset_path.unlink(missing_ok=True)  # until now it lay beyond the end, so a kill in between does no harm
 
-    def _empty_file(self) -> None:
-        os.ftruncate(self._fd, 0)
+    def _empty_file(self) -> bool:
+        """A disk that has turned read-only must not keep what is behind from being read: then the file stays, as done with."""
+        try:
+            self._offset_path.unlink(missing_ok=True)  # first: an old one in a new file could pass for right
+            os.ftruncate(self._fd, 0)
+        except OSError as error:
+            _LOG.warning("the spool could not be emptied: %s", error)
+            return False
         self._base, self._size = self._base + self._size, 0
-        self._offset_path.unlink(missing_ok=True)
+        return True
 
     def _forget_marks(self) -> None:
         """Keep the last mark at or before what is done: the oldest record left was appended then or later."""

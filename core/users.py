@@ -18,6 +18,7 @@ from core.access import Invalid, LimitReached, Limits, NameTaken, NotFound
 from core.ids import new_id
 from core.models import access_keys, bedrock_keys, claims, users
 from core.revision import bump
+from core.spend_rows import forget_warnings
 from core.types import Strategy, UserStatus
 
 MOST_BUDGET_MICROS = 10**15  # a billion dollars
@@ -82,6 +83,8 @@ def change_user(connection: Connection, user_id: str, change: Callable[[User], U
     if after.name != before.name:
         _check_name_is_free(connection, after)
     connection.execute(update(users).where(users.c.id == before.id).values(_columns(after, now)))
+    if after.profile.monthly_budget_micros != before.profile.monthly_budget_micros:
+        forget_warnings(connection, before.id)
     return after
 
 

@@ -28,6 +28,7 @@ from proxy_app.flusher import Books, Flusher, Listener
 _LOG = logging.getLogger(__name__)
 _MOST_NAME_CHARS = 200
 _MOST_ID_CHARS = 80
+_MOST_ERROR_CHARS = 100
 _MOST_REASONS = 20
 _MOST_REASON_CHARS = 200
 _BETWEEN_REASONS = "; "
@@ -167,7 +168,7 @@ class Recorder:
             bedrock_key_id=outcome.bedrock_key_id,
             streamed=call.asked.stream,
             status=outcome.status,
-            error_type=_text(outcome.error_type),
+            error_type=_text(outcome.error_type)[:_MOST_ERROR_CHARS],
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             cache_write_5m_tokens=usage.cache_write_5m_tokens,

@@ -6,29 +6,33 @@ other workers. Invariants: between the check and the reservation nothing else ru
 the same rest; what is reserved is released exactly once; a record that the ledger took is counted here until the ledger was
 read again, so that it is never in neither.
 
-Fails closed within reason: with the database away a key that has a budget may spend an allowance, and no more.
+Fails closed within reason: with the database away a key that has a budget may spend an allowance, and no more; the tick finds
+out when it is back, so that no request waits for a silent one.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from core.budget import Month, dollars, month_of
+from core.budget import Month, dollars, month_name, month_of
 from core.db import Database, DatabaseAway
 from core.record import RequestRecord
 from core.spend_rows import Owner, pending_elsewhere, spent_in, write_pending
+from core.threads import TookTooLong, within
 from core.types import Grant, ProviderName
 from proxy_app.budget_warnings import BudgetUse, BudgetWarnings
 from proxy_app.faults import Fault, UpstreamError
 from proxy_app.likely_cost import LikelyCost
+from proxy_app.unbooked import Unbooked
 
 _ACTIVE_S = 600.0  # a user who asked for nothing in so long is read again when they do
 _STALE_S = 10.0  # the tick refreshes every second; older than this, it does not reach the database
+_PATIENCE_S = 1.0  # as long as a request waits for what its user has spent
 _MOST_USERS = 5000
 
 
@@ -64,7 +68,6 @@ class _Account:
     spent: dict[str, int] = field(default_factory=dict)
     elsewhere: dict[str, int] = field(default_factory=dict)
     budgets: dict[str, int] = field(default_factory=dict)
-    away: dict[str, int] = field(default_factory=dict)  # spent by key since the database went away
 
     def known(self, access_key_id: str | None) -> int:
         """Micro-dollars of one key, or of all."""
@@ -72,12 +75,10 @@ class _Account:
             return self.spent.get(access_key_id, 0) + self.elsewhere.get(access_key_id, 0)
         return sum(self.spent.values()) + sum(self.elsewhere.values())
 
-
-@dataclass(slots=True)
-class _Finished:
-    owner: Owner
-    micros: int
-    flushed: bool = False
+    def turn(self, month: Month) -> None:
+        """It has not been read for this one."""
+        self.month, self.read_at = month, float("-inf")
+        self.spent.clear()
 
 
 class Spending:
@@ -98,11 +99,11 @@ class Spending:
         self._rules = rules
         self._clock, self._wall = clocks
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
-        self._in_flight: dict[Owner, int] = {}
-        self._finished: dict[str, _Finished] = {}
+        self._unbooked = Unbooked()
         self._likely = LikelyCost()
         self._warnings = BudgetWarnings(database)
         self._has_published = False
+        self._away = False  # as the last who asked found
 
     def reserve(self, grant: Grant, estimate_micros: Callable[[], int]) -> Reservation:
         """Reserve what the request may cost; the caller releases it. May ask the database, once for a user who was quiet.
@@ -119,15 +120,11 @@ class Spending:
         micros = self._likely.of(grant.access_key_id, estimate_micros)
         for holder, budget in limits.items():
             self._check(account, owner, holder, budget, micros)
-        self._in_flight[owner] = self._in_flight.get(owner, 0) + micros
+        self._unbooked.begin(owner, micros)
         return Reservation(owner, micros, self)
 
     def let_go(self, reservation: Reservation) -> None:
-        left = self._in_flight.get(reservation.owner, 0) - reservation.micros
-        if left > 0:
-            self._in_flight[reservation.owner] = left
-        else:
-            self._in_flight.pop(reservation.owner, None)
+        self._unbooked.end(reservation.owner, reservation.micros)
 
     def spent_micros(self, user_id: str, access_key_id: str | None = None) -> int | None:
         """This month, in flight included; from memory. None for a user who asked for nothing lately."""
@@ -138,24 +135,21 @@ class Spending:
         if record.provider != ProviderName.BEDROCK:
             return
         self._likely.learn(record.access_key_id, record.cost_micros)
-        account = self._accounts.get(record.user_id)
-        if account is not None and record.cost_micros:
-            owner = Owner(record.user_id, record.access_key_id)
-            self._finished[record.request_id] = _Finished(owner, record.cost_micros)
-            account.away[record.access_key_id] = account.away.get(record.access_key_id, 0) + record.cost_micros
+        owner = Owner(record.user_id, record.access_key_id)
+        if record.cost_micros and (record.user_id in self._accounts or self._unbooked.is_in_flight(owner)):
+            month = month_name(datetime.fromtimestamp(record.started_at, UTC), self._rules.zone)
+            self._unbooked.over(record.request_id, owner, month, record.cost_micros)
 
     def flushed(self, records: Sequence[RequestRecord]) -> None:
         for record in records:
-            done = self._finished.get(record.request_id)
-            if done is not None:
-                done.flushed = True
+            self._unbooked.flushed(record.request_id)
 
     def recovered(self, records: Sequence[RequestRecord]) -> None:
         """They are in the ledger, whose sums every worker reads."""
 
     def publish(self) -> None:
         """Tell the other workers what is in flight here, and what is not in the ledger yet."""
-        pending = self._pending()
+        pending = self._unbooked.pending()
         if not pending and not self._has_published:
             return
         now = datetime.fromtimestamp(self._wall(), UTC)
@@ -167,49 +161,63 @@ class Spending:
         """Read again what was spent and what the others have pending, of all users who asked lately."""
         horizon = self._clock() - _ACTIVE_S
         active = [user_id for user_id, account in self._accounts.items() if account.asked_at >= horizon]
+        if not active:
+            return  # whoever asks next is read then
+        try:
+            self._read(active)
+        except DatabaseAway:
+            self._away = True
+            return
         for user_id in [user_id for user_id in self._accounts if user_id not in active]:
-            del self._accounts[user_id]
-        in_ledger = [request_id for request_id, done in self._finished.items() if done.flushed]
-        if active:
-            with suppress(DatabaseAway):
-                self._read(active)
-                for request_id in in_ledger:
-                    del self._finished[request_id]
-                self._warn(active)
-        else:
-            for request_id in in_ledger:
-                del self._finished[request_id]
+            self._drop(user_id)
+        with suppress(DatabaseAway):
+            self._warn(active)
 
     def _account(self, user_id: str) -> _Account:
-        now = self._clock()
+        now, month = self._clock(), self._month()
         account = self._accounts.get(user_id)
         if account is None:
-            account = self._accounts[user_id] = _Account(self._month(), float("-inf"), now)
+            account = self._accounts[user_id] = _Account(month, float("-inf"), now)
             if len(self._accounts) > _MOST_USERS:
-                self._accounts.popitem(last=False)
+                self._drop(next(iter(self._accounts)))
         account.asked_at = now
         self._accounts.move_to_end(user_id)
-        if now - account.read_at > _STALE_S or self._month().name != account.month.name:
-            with suppress(DatabaseAway):
-                self._read([user_id])
+        if account.month.name != month.name:
+            account.turn(month)
+        if now - account.read_at > _STALE_S and not self._away:
+            self._catch_up(user_id)
         return account
+
+    def _catch_up(self, user_id: str) -> None:
+        """A silent database holds up those who ask before anybody knows, and for a moment; from then on the tick asks."""
+        try:
+            within(_PATIENCE_S, lambda: self._read([user_id]))
+        except (DatabaseAway, TookTooLong):
+            self._away = True
+
+    def _drop(self, user_id: str) -> None:
+        """What the ledger has of them is read when they come back."""
+        del self._accounts[user_id]
+        self._unbooked.forget(self._unbooked.flushed_of([user_id]))
 
     def _read(self, user_ids: Sequence[str]) -> None:
         """Raises DatabaseAway. What others have pending is read first: between the two it can only be counted twice."""
         month, now, began = self._month(), datetime.fromtimestamp(self._wall(), UTC), self._clock()
+        in_ledger = self._unbooked.flushed_of(user_ids)
         elsewhere, spent = self._database.read(
             lambda connection: (
                 pending_elsewhere(connection, self._worker_id, user_ids, now),
                 spent_in(connection, month.name, user_ids),
             )
         )
+        self._away = False
         for user_id in user_ids:
             account = self._accounts.get(user_id)
-            if account is not None:
+            if account is not None and account.read_at <= began:  # one that began later may have been quicker
                 account.month, account.read_at = month, began
                 account.elsewhere = _of_user(elsewhere, user_id)
                 account.spent = _of_user(spent, user_id)
-                account.away.clear()
+        self._unbooked.forget(in_ledger)
 
     def _check(self, account: _Account, owner: Owner, holder: str, budget: int, micros: int) -> None:
         access_key_id = None if holder == owner.user_id else owner.access_key_id
@@ -222,31 +230,12 @@ class Spending:
                 f"it begins anew on {resets} ({self._rules.zone.key}). Ask your administrator to raise it"
             )
         if self._clock() - account.read_at > _STALE_S:
-            since = account.away.get(owner.access_key_id, 0) + self._in_flight.get(owner, 0)
+            since = self._unbooked.total(owner.user_id, owner.access_key_id, None)
             if since + micros > self._rules.away_allowance_micros:
                 raise _spent("budgets cannot be looked up at the moment, and what may be spent meanwhile is; try again later")
 
     def _total(self, account: _Account, user_id: str, access_key_id: str | None) -> int:
-        here = sum(
-            micros
-            for owner, micros in self._pending_with_flushed().items()
-            if owner.user_id == user_id and access_key_id in (None, owner.access_key_id)
-        )
-        return account.known(access_key_id) + here
-
-    def _pending(self) -> dict[Owner, int]:
-        """What the ledger has not got."""
-        return self._summed(done for done in self._finished.values() if not done.flushed)
-
-    def _pending_with_flushed(self) -> dict[Owner, int]:
-        """What the ledger had not got when it was last read."""
-        return self._summed(self._finished.values())
-
-    def _summed(self, finished: Iterable[_Finished]) -> dict[Owner, int]:
-        sums = dict(self._in_flight)
-        for done in finished:
-            sums[done.owner] = sums.get(done.owner, 0) + done.micros
-        return sums
+        return account.known(access_key_id) + self._unbooked.total(user_id, access_key_id, account.month.name)
 
     def _warn(self, user_ids: Sequence[str]) -> None:
         """Raises DatabaseAway."""

@@ -60,7 +60,7 @@ LAYERS = (
     ("flusher",),
     ("providers",),
     ("spending", "plan_watch"),
-    ("budget_warnings", "likely_cost"),
+    ("budget_warnings", "likely_cost", "unbooked"),
     (
         "circuits",
         "circuit_*",

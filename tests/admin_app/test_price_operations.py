@@ -40,6 +40,19 @@ def test_what_is_not_said_of_the_cache_follows_from_the_input(desk: Desk) -> Non
     assert (price.cache_write_5m, price.cache_write_1h, price.cache_read) == (Decimal("5"), Decimal("8"), Decimal("0.4"))
 
 
+def test_a_model_whose_long_prompts_cost_more_keeps_the_proportion(desk: Desk) -> None:
+    price = desk.does(price_operations.SET, model="claude-haiku-5-5", input="0.2", output="0.6")
+    assert (price.long_above, price.long_input, price.long_output) == (100_000, Decimal("1"), Decimal("3"))
+    price = desk.does(price_operations.SET, model="claude-sonnet-4-5", input="3", output="10")
+    assert (price.long_above, price.long_input, price.long_output) == (200_000, Decimal("6"), Decimal("15"))
+
+
+def test_what_is_not_said_of_places_stays_as_it_was_set_last(desk: Desk) -> None:
+    desk.does(price_operations.SET, model="claude-opus-5-5", input="4", output="20", geo_factor="1.3")
+    again = desk.later(days=1).does(price_operations.SET, model="claude-opus-5-5", input="3", output="15")
+    assert (again.geo_factor, again.us_gov_factor) == (Decimal("1.3"), Decimal("1.2"))
+
+
 @pytest.mark.parametrize("amount", ["-1", "NaN", "Infinity", "10000000"])
 def test_a_price_is_a_number(desk: Desk, amount: str) -> None:
     with pytest.raises(BadFields, match="input"):

@@ -196,3 +196,39 @@ def test_the_backlog_knows_the_age_of_its_oldest_record(tmp_path: Path) -> None:
     assert spool.backlog == Backlog(3, 33, 30.0)
     spool.cut(spool.read_batch(2)[1])
     assert spool.backlog == Backlog(1, 11, 10.0)
+
+
+def test_an_hour_that_the_clock_is_put_back_hides_no_backlog(tmp_path: Path) -> None:
+    clock = Clock()
+    spool = Spool(tmp_path, "worker", clock=clock)
+    spool.append(b"a")
+    clock.now -= 3600
+    spool.append(b"b")
+    spool.cut(spool.read_batch(1)[1])
+    clock.now += 120
+    assert spool.backlog == Backlog(1, 11, 120.0)
+
+
+def turn_read_only(spool: Spool) -> None:
+    """As a disk does that has errors: what is there can be read, and nothing else."""
+    readable = os.open(spool.path, os.O_RDONLY)
+    os.dup2(readable, spool._fd)
+    os.close(readable)
+
+
+def test_a_disk_that_turns_read_only_holds_no_record_up(tmp_path: Path) -> None:
+    spool = filled(tmp_path, b"a", b"b")
+    turn_read_only(spool)
+    spool.append(b"c")
+    assert drain(spool) == [b"a", b"b", b"c"]
+    spool.append(b"d")
+    assert (spool.held, drain(spool), spool.lost) == (1, [b"d"], 0)
+    assert spool.backlog == Backlog(0, 0, 0.0)
+
+
+def test_what_a_read_only_disk_kept_is_known_to_be_done_with(tmp_path: Path) -> None:
+    spool = filled(tmp_path, b"a", b"b")
+    turn_read_only(spool)
+    drain(spool)
+    die(spool)
+    assert drain(open_spool(tmp_path, "worker")) == []

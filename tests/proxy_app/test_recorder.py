@@ -147,6 +147,12 @@ def test_odd_texts_from_clients_and_upstreams_do_no_harm(desk: Desk, odd: str) -
     assert len(desk.log.read_bytes()) <= MOST_LINE_BYTES
 
 
+def test_a_record_is_small_whatever_an_upstream_calls_its_error(desk: Desk) -> None:
+    record = desk.record(call(), outcome(error_type="e" * 1_000_000))
+    assert len(record.to_json()) < 2000
+    assert desk.lines[-1]["context"]["input_tokens"] == record.input_tokens == 1000
+
+
 def test_neither_credential_nor_prompt_reaches_spool_or_log(desk: Desk) -> None:
     access_key = "ak_" + "Q7" * 22
     desk.recorder.finish(call(target=f"/ak/{access_key}/x"), outcome(trace=[f"plan:reset {access_key}"]))

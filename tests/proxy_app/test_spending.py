@@ -2,63 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from core.db import Database
-from core.ledger import write_batch
-from core.record import RequestRecord
-from core.types import Grant, Strategy
-from proxy_app.faults import Fault, UpstreamError
-from proxy_app.spending import Reservation, Spending, SpendingRules
+from proxy_app.spending import Reservation
 from tests.proxy_app.sharing_world import Fickle
-
-NOON = datetime(2026, 11, 15, 12, tzinfo=UTC).timestamp()
-DOLLAR = 1_000_000
-BERLIN = ZoneInfo("Europe/Berlin")
-
-
-def grant(user: int | None = 10 * DOLLAR, key: int | None = None, key_id: str = "key_1") -> Grant:
-    return Grant("usr_1", key_id, Strategy.PLAN_FIRST, user_budget_micros=user, key_budget_micros=key)
-
-
-@dataclass
-class World:
-    database: Fickle
-    now: float = NOON
-    zone: ZoneInfo = BERLIN
-    workers: int = 0
-    requests: int = field(default=0)
-
-    def worker(self) -> Spending:
-        self.workers += 1
-        rules = SpendingRules(self.zone, 2 * DOLLAR)
-        return Spending(self.database, f"wrk_{self.workers}", rules, (lambda: self.now, lambda: self.now))
-
-    def record(self, micros: int, key_id: str = "key_1", at: float | None = None) -> RequestRecord:
-        self.requests += 1
-        began = self.now if at is None else at
-        ids = (f"req_{self.requests}", began, "usr_1", key_id)
-        return RequestRecord(*ids, provider="bedrock", model_asked="m", status=200, cost_micros=micros)
-
-    def flush(self, *records: RequestRecord) -> None:
-        self.database.run(lambda c: write_batch(c, records, self.zone))
-
-    def spend(self, micros: int, **more: object) -> None:
-        """By somebody, some time ago."""
-        self.flush(self.record(micros, **more))  # type: ignore[arg-type]
-
-    def tick(self, *workers: Spending) -> None:
-        self.now += 1
-        for worker in workers:
-            worker.publish()
-        for worker in workers:
-            worker.absorb()
+from tests.proxy_app.spending_world import DOLLAR, World, costs, grant, refusal, unasked
 
 
 @pytest.fixture
@@ -66,24 +17,9 @@ def world(database: Database) -> World:
     return World(Fickle(database))
 
 
-def costs(micros: int) -> Callable[[], int]:
-    return lambda: micros
-
-
-def refusal(worker: Spending, who: Grant, micros: int) -> UpstreamError:
-    with pytest.raises(UpstreamError) as refused:
-        worker.reserve(who, costs(micros))
-    assert refused.value.fault is Fault.BUDGET_SPENT
-    return refused.value
-
-
 def test_who_has_no_budget_is_never_asked_for_an_estimate(world: World) -> None:
-    reservation = world.worker().reserve(grant(None, None), _unasked)
+    reservation = world.worker().reserve(grant(None, None), unasked)
     assert reservation.micros == 0
-
-
-def _unasked() -> int:
-    raise AssertionError("nobody needs to know")
 
 
 def test_what_the_ledger_says_counts(world: World) -> None:
@@ -192,29 +128,4 @@ def test_of_a_key_that_finished_some_twice_the_mean_is_reserved(world: World) ->
     worker = world.worker()
     for _ in range(5):
         worker.finished(world.record(100_000))
-    assert worker.reserve(grant(), _unasked).micros == 200_000
-
-
-def test_with_the_database_away_an_allowance_may_be_spent_and_no_more(world: World) -> None:
-    worker = world.worker()
-    worker.reserve(grant(100 * DOLLAR), costs(1)).release()
-    world.database.away = True
-    world.now += 11
-    reservation = worker.reserve(grant(100 * DOLLAR), costs(DOLLAR))
-    worker.finished(world.record(DOLLAR + 500_000))
-    reservation.release()
-    assert "cannot be looked up" in str(refusal(worker, grant(100 * DOLLAR), DOLLAR))
-    world.database.away = False
-    world.tick(worker)
-    worker.reserve(grant(100 * DOLLAR), costs(DOLLAR))
-
-
-def test_each_warning_is_given_once_over_all_workers(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    one, other = world.worker(), world.worker()
-    for worker in (one, other):
-        worker.reserve(grant(), costs(1)).release()
-    world.spend(8 * DOLLAR)
-    with caplog.at_level(logging.WARNING):
-        world.tick(one, other)
-        world.tick(one, other)
-    assert [record.getMessage() for record in caplog.records] == ["a Bedrock budget is used to 80 %"]
+    assert worker.reserve(grant(), unasked).micros == 200_000
