@@ -76,6 +76,9 @@ def _searches_tools(model: Model, betas: frozenset[str]) -> bool:
 
 
 def check_blocks(model: Model, betas: frozenset[str], body: Json) -> None:
+    system = body.get("system")
+    for index, block in enumerate(system if isinstance(system, list) else ()):
+        _check_keys(f"system.{index}.text", block)
     known = {tool.get("name") for tool in body.get("tools") or []} | _defined_tools(body)
     for path, block in blocks_of(body["messages"]):
         _check_block(model, betas, path, block)

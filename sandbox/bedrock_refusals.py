@@ -37,6 +37,11 @@ EDIT_BETAS = {
     "compact_20260112": "compact-2026-01-12",
 }
 THINKING_EDITS = "clear_thinking_"
+EDIT_KEYS = {
+    "clear_tool_uses_20250919": frozenset({"trigger", "keep", "clear_at_least", "exclude_tools", "clear_tool_inputs"}),
+    "clear_thinking_20251015": frozenset({"keep"}),
+    "compact_20260112": frozenset({"trigger", "pause_after_compaction", "instructions"}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +125,22 @@ def _check_fields(submission: Submission) -> None:
     for name in submission.body.get("metadata") or {}:
         if name != "user_id":
             raise Invalid(f"metadata.{name}: {EXTRA}")
+    _check_inside("context_management", submission.body.get("context_management") or {}, frozenset({"edits"}))
+    for index, guard in enumerate(submission.body.get("safeguards") or ()):
+        _check_inside(f"safeguards.{index}", guard, frozenset({"type", "classifier_context"}))
     for index, edit in enumerate(edits):
         kind = edit.get("type")
         if EDIT_BETAS.get(kind) not in submission.betas:
             raise Invalid(f"context_management.edits.{index}: Input tag '{kind}' does not match any of the expected tags")
         if kind.startswith(THINKING_EDITS) and not thinking_is_on(submission.body):
             raise Invalid(f"`{kind}` strategy requires `thinking` to be enabled or adaptive")
+        _check_inside(f"context_management.edits.{index}.{kind}", edit, EDIT_KEYS[kind] | {"type"})
+
+
+def _check_inside(path: str, value: Json, known: frozenset[str]) -> None:
+    for name in value:
+        if name not in known:
+            raise Invalid(f"{path}.{name}: {EXTRA}")
 
 
 def _check_conversation(submission: Submission) -> None:
@@ -140,6 +155,7 @@ def _check_conversation(submission: Submission) -> None:
             turn = name == "output_config" and submission.model.message_output_config and submission.opened(*TURN_BETAS)
             if name not in ("role", "content") and not turn:
                 raise Invalid(f"messages.{index}.{name}: {EXTRA}")
+        _check_inside(f"messages.{index}.output_config", message.get("output_config") or {}, frozenset({"effort"}))
     spoken = [message for message in messages if message["role"] != "system"]
     if spoken and spoken[-1]["role"] == "assistant" and not submission.model.prefill:
         raise Invalid("This model does not support assistant message prefill. The conversation must end with a user message.")
@@ -164,6 +180,7 @@ def _check_settings(submission: Submission) -> None:
     for name in config:
         if name not in ("effort", "format") or (name == "format" and not model.structured_output):
             raise Invalid(f"output_config.{name}: {EXTRA}")
+    _check_inside("output_config.format", config.get("format") or {}, frozenset({"type", "schema"}))
     _check_effort(submission, config.get("effort"))
     _check_tool_choice(submission, body.get("tool_choice"))
 

@@ -28,6 +28,9 @@ def check_thinking(model: Model, betas: frozenset[str], body: Json) -> None:
     for name in thinking:
         if name not in allowed or (name == "display" and not model.thinking_display):
             raise Invalid(f"thinking.{kind}.{name}: {EXTRA}")
+    for name in thinking.get("block_binding") or {}:
+        if name != "prefix_mismatch_behavior":
+            raise Invalid(f"thinking.{kind}.block_binding.{name}: {EXTRA}")
     displays = ["summarized", "omitted"] + (["updates"] if "thinking-display-updates-2026-08-18" in betas else [])
     if thinking.get("display", "omitted") not in displays:
         raise Invalid(f"thinking.{kind}.display: Input should be {','.join(repr(name) for name in displays)}")

@@ -15,7 +15,10 @@ import orjson
 
 from proxy_app.bedrock.error_answers import ANSWERS, Kind, client_words, fault_of
 
-__all__ = ["BedrockFault", "Kind", "fault_of", "from_event", "from_frame", "from_http", "named_offenders", "refuses_betas"]
+__all__ = [
+    "BedrockFault", "Kind", "fault_of", "from_event", "from_frame", "from_http", "lasting_offenders", "named_offenders",
+    "refuses_betas",
+]  # fmt: skip
 
 LONGEST_DETAIL = 2000
 
@@ -186,6 +189,10 @@ _NAMED_FIELDS = (
 )
 
 
+_QUOTES = "'\"`"
+_FIRST_ROLE = "messages.0.role:"  # no conversation begins with a system message, whatever the model
+
+
 def refuses_betas(message: str) -> bool:
     """Whether a 400 is about the betas as such, named or not."""
     return re.search(r"invalid beta flag|unexpected value\(s\)", message[:LONGEST_DETAIL], re.IGNORECASE) is not None
@@ -193,15 +200,33 @@ def refuses_betas(message: str) -> bool:
 
 def named_offenders(message: str) -> Iterator[tuple[str, str]]:
     """All of them, in the order of the text's own kind: betas first."""
+    return (offender for offender, _ in _offenders(message[:LONGEST_DETAIL]))
+
+
+def lasting_offenders(message: str) -> Iterator[tuple[str, str]]:
+    """Those that Bedrock names in its own words. A text may quote what the client wrote, and anybody can write anything."""
     message = message[:LONGEST_DETAIL]
+    return (offender for offender, start in _offenders(message) if _speaks(message[:start], message[start:]))
+
+
+def _offenders(message: str) -> Iterator[tuple[tuple[str, str], int]]:
+    """Each with the place of its first word."""
     for found in _BETA_TEXT.finditer(message):
         for name in _BETA_NAME.findall(found["names"] or found["flag"] or ""):
-            yield "beta", name
+            yield ("beta", name), found.start()
     for found in _PATH.finditer(message):
-        yield "field", _feature(found["path"])
+        yield ("field", _feature(found["path"])), found.start()
     for pattern, name in _NAMED_FIELDS:
-        if pattern.search(message):
-            yield "field", name
+        if named := pattern.search(message):
+            yield ("field", name), named.start()
+
+
+def _speaks(before: str, said: str) -> bool:
+    """Whether what is said there is Bedrock's: nothing is quoted before it, and it is not about an odd place alone."""
+    own = before.rstrip(_QUOTES)
+    if any(quote in own for quote in _QUOTES) or not (own == before or not own or own.endswith(": ")):
+        return False
+    return "tool_result" not in own and not said.lower().startswith(_FIRST_ROLE)
 
 
 def _feature(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Blocks of the conversation that mean nothing on Bedrock, said in plain text instead.
+"""Blocks of the conversation and of the system prompt that mean nothing on Bedrock, said in plain text instead.
 
 Results of Anthropic's own tools are encrypted for Anthropic, files and addresses cannot be fetched from Bedrock. What the
 model knew of them is kept as text where there is any. Invariant: a block is replaced or taken out, never half changed; its
@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from proxy_app.bedrock.draft import Block, Draft
+from proxy_app.bedrock.draft import Block, Draft, rewrite
 
 _LONGEST_INPUT = 400
 _WITH_SOURCE = ("image", "document")
@@ -25,6 +25,11 @@ def translate_history(draft: Draft) -> None:
     declared = {str(tool.get("name")) for tool in tools if isinstance(tool, dict)} if isinstance(tools, list) else set()
     named = frozenset(declared | draft.defined_tools)
     draft.rewrite_blocks(lambda block: _translated(block, draft, named))
+    system = draft.body.get("system")
+    if isinstance(system, list) and system:
+        draft.body["system"] = rewrite(system, lambda block: _translated(block, draft, named))
+        if not draft.body["system"]:
+            draft.drop("system")
 
 
 def _translated(block: Block, draft: Draft, tools: frozenset[str]) -> Block | None:

@@ -11,20 +11,20 @@ import re
 from hashlib import sha256
 from typing import Any
 
-from proxy_app.bedrock.draft import Draft
+from proxy_app.bedrock.draft import Block, Draft, rewrite
 
 BILLING_HEADER = "x-anthropic-billing-header:"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def drop_billing_block(draft: Draft) -> None:
-    """Only Anthropic takes this block out by itself; anywhere else it would be prompt, and cached."""
+    """Only Anthropic takes this line out by itself; anywhere else it would be prompt, and cached. What follows it stays."""
     system = draft.body.get("system")
-    if isinstance(system, str) and system.lstrip().startswith(BILLING_HEADER):
-        _set_system(draft, system.lstrip().partition("\n")[2])
+    if isinstance(system, str) and _is_billing(system):
+        _set_system(draft, _without_billing(system))
     elif isinstance(system, list):
-        kept = [block for block in system if not _is_billing(block)]
-        if len(kept) < len(system):
+        kept = rewrite(system, _unbilled)
+        if kept is not system:
             _set_system(draft, kept)
 
 
@@ -40,9 +40,21 @@ def digest_user(draft: Draft) -> None:
     draft.body["metadata"] = {"user_id": digest}
 
 
-def _is_billing(block: Any) -> bool:
-    text = block.get("text") if isinstance(block, dict) else None
+def _is_billing(text: Any) -> bool:
     return isinstance(text, str) and text.lstrip().startswith(BILLING_HEADER)
+
+
+def _without_billing(text: str) -> str:
+    while _is_billing(text):
+        text = text.lstrip().partition("\n")[2]
+    return text if text.strip() else ""
+
+
+def _unbilled(block: Block) -> Block | None:
+    if not _is_billing(block.get("text")):
+        return block
+    text = _without_billing(block["text"])
+    return {**block, "text": text} if text else None
 
 
 def _set_system(draft: Draft, system: str | list[Any]) -> None:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from proxy_app.bedrock.betas import holds
 from proxy_app.bedrock.draft import Draft
 from proxy_app.bedrock.thinking import wanted_budget
+from proxy_app.json_body import written_json
 
 _LEAST_ANSWER = 1024  # left for the answer beside a thinking budget
 _LEAST_TOP_P_WITH_THINKING = 0.95
@@ -75,6 +74,8 @@ def settle_context(draft: Draft) -> None:
     """Keeps the edits that the model has; one that clears thinking needs thinking on."""
     management = draft.body.get("context_management")
     if management is None:
+        if not draft.allows("context_management"):
+            draft.drop("context_management")
         return
     edits = management.get("edits") if isinstance(management, dict) else None
     if not isinstance(management, dict) or not isinstance(edits, list):
@@ -91,7 +92,7 @@ def settle_context(draft: Draft) -> None:
 def _adopt_output_format(draft: Draft) -> None:
     """`output_format` is the older name of `output_config.format`."""
     old = draft.body.pop("output_format", None)
-    config = draft.body.get("output_config", {})
+    config = draft.body.get("output_config") or {}
     if old is not None and isinstance(config, dict) and "format" not in config:
         draft.body["output_config"] = {**config, "format": old}
 
@@ -111,8 +112,8 @@ def _instruct_format(asked: Any, draft: Draft) -> None:
     if not isinstance(schema, Mapping):
         return
     try:
-        text = orjson.dumps(schema).decode()
-    except (TypeError, ValueError):
+        text = written_json(schema).decode()
+    except RecursionError:
         return
     draft.instruct(f"Answer with exactly one JSON value that is valid against this JSON schema, without any other text: {text}")
     draft.note("turned output format into an instruction")

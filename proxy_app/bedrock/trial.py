@@ -1,8 +1,9 @@
 """One request on its way to one model: what to send now, what to send after a refusal, and what its fate proves.
 
 Pure: no I/O and no clock. It joins the repair with what is known from earlier requests, and says what may be remembered.
-Invariants: each class of refusal is corrected once; a fact comes only from a request that had both halves of the pair, names
-only what is in the closed list, and never takes thinking from a model; no fact is given before the request was accepted.
+Invariants: each class of refusal is corrected once; a fact comes only from a request that had both halves of the pair and from
+Bedrock's own words, names only what is in the closed list, and never takes thinking from a model; no fact is given before the
+request was accepted.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from proxy_app.bedrock.capabilities import Capabilities
-from proxy_app.bedrock.errors import BedrockFault, Kind, named_offenders, refuses_betas
+from proxy_app.bedrock.errors import BedrockFault, Kind, lasting_offenders, named_offenders, refuses_betas
 from proxy_app.bedrock.learned import THINKING_BLOCKS, Learned, corrective
 from proxy_app.bedrock.lessons import BETA, FIELD, Fact, Item, Lessons, Verdict
 from proxy_app.bedrock.repair import Repaired, repair
@@ -96,9 +97,9 @@ def _fact_of(fault: BedrockFault, sent: Repaired, able: Capabilities, lessons: L
     """What a refusal proves, if the corrected request is accepted; None when it proves nothing that lasts."""
     if fault.kind is not Kind.BETA_OR_FIELD:
         return None
-    named = list(named_offenders(fault.detail))
-    if named:
-        offenders = {found for kind, name in named for found in sent.offending(kind, name)}
+    if any(True for _ in named_offenders(fault.detail)):
+        named = lasting_offenders(fault.detail)
+        offenders = {found for kind, name in named for found in sent.offending(kind, name) if _is_all_of(found, name)}
         lasting = {item for item in offenders & closed_list(able) if _is_whole(item, sent, able)}
         if not _keeps_thinking(lessons.refused, lasting, able):
             lasting -= {(FIELD, mode) for mode in _MODES}
@@ -107,6 +108,12 @@ def _fact_of(fault: BedrockFault, sent: Repaired, able: Capabilities, lessons: L
     if not refuses_betas(fault.detail) or not accused or not accused <= set(_whole_betas(sent, able)):
         return None
     return Fact(Verdict.ONE_OF, frozenset((BETA, name) for name in accused))
+
+
+def _is_all_of(item: Item, named: str) -> bool:
+    """Not a refusal of something inside: a field that one client filled in an odd way is good for all others."""
+    kind, feature = item
+    return kind == BETA or feature == named or feature.startswith(f"{named}.")
 
 
 def _whole_betas(sent: Repaired, able: Capabilities) -> tuple[str, ...]:

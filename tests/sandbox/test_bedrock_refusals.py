@@ -56,6 +56,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("opus-5-5", {"thinking": {"type": "adaptive", "block_binding": {}}}, f"thinking.adaptive.block_binding: {EXTRA}"),
     ("sonnet-4-5", {"tools": [TOOL, TOOL | {"name": "b", "defer_loading": True}]}, f"tools.1.custom.defer_loading: {EXTRA}"),
     ("opus-5-5", {"tools": [TOOL | {"input_examples": []}]}, f"tools.0.custom.input_examples: {EXTRA}"),
+    ("opus-5-5", {"system": [text() | {"odd": 1}]}, f"system.0.text.odd: {EXTRA}"),
     # a flag does not help a model that lacks the field
     (
         "sonnet-5",

@@ -51,7 +51,7 @@ def _groups(request: Request) -> Iterator[list[tuple[Path, Any]]]:
         yield [(("messages", 0, "content", APPEND), block)]
     yield from ([(("messages", APPEND), exchange)] for exchange in _exchanges(body["messages"][1:]))
     for name, value in body.items():
-        if name == "context_management":
+        if name == "context_management" and value is not None:
             yield [((name,), {"edits": []}), *(((name, "edits", APPEND), edit) for edit in value["edits"])]
         elif isinstance(value, dict) and name != "cache_control":
             yield [((name,), {key: value[key] for key in ("type", "budget_tokens", "name") if key in value})]

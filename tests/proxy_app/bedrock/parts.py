@@ -72,9 +72,8 @@ TOP_LEVEL: dict[str, st.SearchStrategy[Any]] = {
     "thinking": THINKING,
     "output_config": OUTPUT,
     "output_format": st.just(FORMAT),
-    "context_management": st.builds(
-        lambda kinds: {"edits": [{"type": kind} for kind in kinds]}, st.lists(EDITS, max_size=3, unique=True)
-    ),
+    "context_management": st.none()
+    | st.builds(lambda kinds: {"edits": [{"type": kind} for kind in kinds]}, st.lists(EDITS, max_size=3, unique=True)),
     "safeguards": st.just([{"type": "dangerous_tool_use"}]),
     "metadata": st.just({"user_id": '{"device_id":"d","account_uuid":"","session_id":"s"}'}),
     "temperature": st.sampled_from((0.2, 1)),
@@ -87,6 +86,7 @@ TOP_LEVEL: dict[str, st.SearchStrategy[Any]] = {
             "Be brief.",
             [BILLING, {"type": "text", "text": "You", "cache_control": SHORT}],
             [{"type": "text", "text": "You", "cache_control": LONG | {"scope": "global"}}],
+            [{"type": "text", "text": "You", "of_next_year": 1}, {"type": "brand_new_block", "text": "from next year"}],
         ]
     ),
     "speed": st.just("fast"),

@@ -45,7 +45,7 @@ def rich_body(model: Model) -> dict[str, Any]:
         },
         "context_management": {"edits": [{"type": "clear_tool_uses_20250919"}, {"type": "compact_20260112"}]},
         "output_config": {"effort": "high", "format": {"type": "json_schema", "schema": SCHEMA}},
-        "safeguards": {"dangerous_tool_use": {"type": "enabled"}},
+        "safeguards": [{"type": "dangerous_tool_use"}],
         "tools": tools,
         "messages": [
             {"role": "user", "content": "first", "output_config": {"effort": "low"}},
@@ -128,9 +128,9 @@ class Strict:
         self.part = replace(self.model, betas=self.model.betas - set(betas))
         self._service = _Account(part=self.part)
 
-    def fact_of(self, words: str) -> Fact | None:
+    def fact_of(self, words: str, body: dict[str, Any] | None = None) -> Fact | None:
         """What a refusal in these words proves of a request that uses everything, once it is corrected and accepted."""
-        trial = Trial(rich_body(self.model), tuple(self.able.rules.betas), self.able, self.lessons)
+        trial = Trial(body or rich_body(self.model), tuple(self.able.rules.betas), self.able, self.lessons)
         assert trial.refused(BedrockFault(Kind.BETA_OR_FIELD, detail=words))
         return next((fact for fact in trial.accepted() if fact.verdict is not Verdict.ACCEPTED), None)
 

@@ -92,3 +92,13 @@ def test_a_compaction_stays_where_the_model_compacts(bench: Any) -> None:
     block = {"type": "compaction", "content": "we did x"}
     repaired = bench("claude-sonnet-5", ("compact-2026-01-12",), messages=[{"role": "user", "content": [block]}])
     assert (repaired.body["messages"][0]["content"], repaired.betas) == ([block], ("compact-2026-01-12",))
+
+
+@pytest.mark.parametrize("model", ["claude-opus-5-5", "claude-sonnet-4-5"])
+def test_a_block_of_the_system_prompt_keeps_what_bedrock_reads_of_it(bench: Any, model: str) -> None:
+    known = {"type": "text", "text": "You", "cache_control": EPHEMERAL}
+    assert bench.body(model, system=[{**known, "of_next_year": 1}])["system"] == [known]
+    assert bench.body(model, system=[known, {"type": "of_next_year", "text": "news"}])["system"][1:] == [
+        {"type": "text", "text": "news"}
+    ]
+    assert "system" not in bench.body(model, system=[{"type": "of_next_year"}])

@@ -29,8 +29,20 @@ def test_metadata_without_a_user_id_goes(bench: Any, metadata: Any) -> None:
         ),
         ([{"type": "text", "text": "x-anthropic-billing-header: v"}], None),
         ("x-anthropic-billing-header: v\nYou", "You"),
+        ("x-anthropic-billing-header: v\n x-anthropic-billing-header: w\nYou", "You"),
+        ("x-anthropic-billing-header: v\n \n", None),
+        (
+            [{"type": "text", "text": "x-anthropic-billing-header: v\nYou", "cache_control": {"type": "ephemeral"}}],
+            [{"type": "text", "text": "You", "cache_control": {"type": "ephemeral"}}],
+        ),
         ("You", "You"),
     ],
 )
 def test_the_billing_block_goes(bench: Any, system: Any, left: Any) -> None:
     assert bench.body(system=system).get("system") == left
+
+
+def test_a_prompt_behind_the_billing_line_survives_an_instruction_of_ours(bench: Any) -> None:
+    asked = {"format": {"type": "json_schema", "schema": {"type": "object"}}}
+    system = bench.body(system="x-anthropic-billing-header: v\nYou", output_config=asked)["system"]
+    assert [block["text"][:6] for block in system] == ["You", "Answer"]

@@ -89,3 +89,20 @@ def test_with_thinking_on_no_temperature_and_no_top_k_goes_out(bench: Any) -> No
 
 def test_an_effort_that_nobody_knows_is_left_to_the_model(bench: Any) -> None:
     assert "output_config" not in bench.body(output_config={"effort": "gigantic"})
+
+
+@pytest.mark.parametrize("betas", [(), ("context-management-2025-06-27",)])
+def test_a_field_that_says_null_is_a_field_too(bench: Any, betas: tuple[str, ...]) -> None:
+    assert ("context_management" in bench.body(betas=betas, context_management=None)) is bool(betas)
+
+
+def test_the_older_name_of_the_format_counts_beside_an_empty_setting(bench: Any) -> None:
+    asked = {"type": "json_schema", "schema": {"type": "object"}}
+    assert bench.body("claude-sonnet-4-6", output_config=None, output_format=asked)["output_config"] == {"format": asked}
+
+
+def test_a_schema_that_only_a_patient_writer_can_write_is_told_as_well(bench: Any) -> None:
+    schema = {"type": "object", "const": 2**70, "title": "\ud83d"}
+    told = bench.body(output_config={"format": {"type": "json_schema", "schema": schema}})["system"][-1]["text"]
+    assert str(2**70) in told
+    assert "\\ud83d" in told
