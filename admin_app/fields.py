@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, UnsetType
@@ -137,9 +138,22 @@ def _lax(text: str, field_type: Any) -> Any:
 
 
 def _sentence(field_type: Any, error: str) -> str:
-    if said := limits_of(field_type):
+    if said := limits_of(field_type) or _choices_of(field_type):
         return f"must be {said}"
     return error.partition(" - at")[0].replace("`", "").lower()
+
+
+def _choices_of(field_type: Any) -> str:
+    """Of a field that takes some words only, these; empty for any other."""
+    for part in (field_type, *_parts(field_type)):
+        if get_origin(part) is Literal:
+            words = [str(each) for each in get_args(part) if each != ""]
+        elif isinstance(part, type) and issubclass(part, Enum):
+            words = [str(each.value) for each in part]
+        else:
+            continue
+        return f"one of {', '.join(words)}" if len(words) > 1 else words[0]
+    return ""
 
 
 def _from_text(text: str, field_type: Any) -> Any:

@@ -53,7 +53,7 @@ class Kind(Enum):
         "bad-fields",
         422,
         "Wrong fields",
-        "What was sent is not what is declared; errors has a sentence for each field.",
+        "What was sent cannot be used: the detail says why, and errors has a sentence for each field that is not as declared.",
     )
     KEY_REUSED = ("key-reused", 422, "Key used before", "This Idempotency-Key was used for another request. Make a new one.")
     TOO_MANY = ("too-many", 429, "Too many attempts", "Wait as many seconds as Retry-After says.")
@@ -82,7 +82,7 @@ class NotDone(Exception):
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why something was not done (RFC 9457). `type` leads to an explanation, `instance` is the request's id in the log, `errors`
-    has a sentence for each field that is wrong."""
+    has a sentence for each field that is not as declared; what a value means beyond that is in `detail` alone."""
 
     type: str
     title: str
@@ -120,8 +120,9 @@ def problem_of(error: Exception) -> NotDone:
         return error
     if isinstance(error, Refused):
         kind = next((kind for refusal, kind in _REFUSALS if isinstance(error, refusal)), Kind.CONFLICT)
-        errors = error.problems if isinstance(error, BadFields) else {}
-        return NotDone(kind, _sentence(str(error)), {name: text for name, text in errors.items() if name})
+        problems = error.problems if isinstance(error, BadFields) else {}
+        errors = {name: text for name, text in problems.items() if name}
+        return NotDone(kind, f"{error}." if errors else _sentence(str(error)), errors)  # a field is spelt as it is sent
     if isinstance(error, DatabaseAway):
         return NotDone(Kind.AWAY, "The database is away. Please try again in a moment.", headers={"retry-after": "5"})
     if isinstance(error, Wrong):

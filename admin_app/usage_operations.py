@@ -89,7 +89,7 @@ class UsageShown(Shown, frozen=True, kw_only=True):
 
 
 class AskUsage(Shape, frozen=True, kw_only=True):
-    """`range` by name, or "custom" with `since` and `until`. `user` is a name or an id, `access_key_id` an id.
+    """`range` by name, or "custom" with `since` and perhaps `until`. `user` is a name or an id, `access_key_id` an id.
 
     `bucket` empty: the one that fits; by the minute for at most six hours. The `top` groups by `measure` get a series each.
     """

@@ -106,9 +106,9 @@ def _for_file(work: Work, query: Texts) -> does.UsageShown:
 
 
 def _asked(query: Texts, zone: str) -> does.AskUsage:
-    """Raises BadFields."""
-    named = zone_of(query["zone"] or zone)
-    local = {name: _local(query[name], named) for name in ("since", "until") if query[name]}
+    """Raises BadFields. The form sends the ends of a range of one's own with ranges by name, too, where they do not count."""
+    named, is_own = zone_of(query["zone"] or zone), query["range"] == "custom"
+    local = {name: _local(query[name], named) if is_own else "" for name in ("since", "until") if query[name]}
     return from_texts(does.AskUsage, {**query, **local})
 
 

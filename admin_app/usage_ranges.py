@@ -69,6 +69,8 @@ def range_of(
 ) -> tuple[datetime, datetime]:
     """Aware UTC; what goes on now is in a range by name. Raises BadFields."""
     if name != "custom":
+        if since is not None or until is not None:
+            raise BadFields({"since" if since is not None else "until": 'counts only with the range "custom"'})
         return _begin(name, zone, now).astimezone(UTC), now.astimezone(UTC) + _MOMENT
     if since is None:
         raise BadFields({"since": "say from when"})

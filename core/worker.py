@@ -130,6 +130,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._idle: dict[Any, None] = {}
+        self._quits = False
 
     def run(self) -> None:
         spawn(self._end_idle_connections)
@@ -141,6 +142,12 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         if self.ppid != os.getppid() and self.alive:
             self.log.warning("the master has gone; this worker ends")
             self.alive = False
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """Ctrl-C comes twice, from the terminal and from the master: the second would break the last acts of the first off."""
+        if not self._quits:
+            self._quits = True
+            super().handle_quit(sig, frame)
 
     def timeout_ctx(self) -> Timeout:
         """For reading a request's head. gunicorn allows as much for that as for an idle connection: minutes."""

@@ -126,6 +126,18 @@ def test_a_query_that_cannot_be_read_is_refused(world: ApiWorld, query: str) -> 
     assert problem(world.ask("GET", f"/users?{query}")) == (400, "unreadable")
 
 
+@pytest.mark.parametrize(
+    ("path", "field", "words"),
+    [("/users?sort=colour", "sort", "name, created, "), ("/users?strategy=planfirst", "strategy", "plan_first, ")],
+)
+def test_of_a_word_that_is_none_of_those_that_count_all_these_are_told(
+    world: ApiWorld, path: str, field: str, words: str
+) -> None:
+    answer = world.ask("GET", path)
+    assert (answer.status_code, answer.json["detail"]) == (422, f"{field}: {answer.json['errors'][field]}.")
+    assert answer.json["errors"][field].startswith("must be one of ") and words in answer.json["errors"][field]
+
+
 def test_every_wrong_field_is_told(world: ApiWorld) -> None:
     answer = world.ask("POST", "/users", {"name": "", "strategy": "both", "e_mail": "x"})
 

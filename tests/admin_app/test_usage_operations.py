@@ -111,6 +111,12 @@ def test_a_day_has_23_hours_when_clocks_are_put_forward(desk: Desk) -> None:
     assert [point.requests for point in usage.series[0].figures] == [1, 2, 1]
 
 
+@pytest.mark.parametrize("end", ["since", "until"])
+def test_an_end_that_would_not_count_is_refused_and_not_passed_over(desk: Desk, end: str) -> None:
+    with pytest.raises(BadFields, match=f'{end}: counts only with the range "custom"'):
+        desk.does(does.GET, **{end: "2026-04-01T00:00:00Z"})
+
+
 def test_small_groups_are_summed_up_as_others(desk: Desk) -> None:
     sizes = (("m1", 1), ("m2", 2), ("m3", 4), ("m4", 3))
     records = [one(0, NOW, request_id=f"{name}-{n}", model_asked=name) for name, size in sizes for n in range(size)]

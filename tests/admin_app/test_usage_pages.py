@@ -76,6 +76,12 @@ def test_a_range_of_ones_own_asks_for_its_beginning(browser: Browser, office: Of
     assert ("Say from when" in page, "<svg" in page, 'role="alert"' in page) == (True, False, False)
 
 
+def test_ends_that_stayed_in_the_form_do_not_count_with_a_range_by_name(browser: Browser, office: Office) -> None:
+    used_by(office, "ada")
+    page = browser.get("/admin/usage?range=24h&since=2020-01-01T00:00&until=2020-01-02T00:00&group=model").text
+    assert ("claude-x" in page, "counts only" in page, 'value="2020-01-01T00:00"' in page) == (True, False, True)
+
+
 def test_times_are_those_of_the_zone_that_was_chosen(browser: Browser, office: Office) -> None:
     used_by(office, "ada")
     before = NOW + timedelta(hours=2)  # Berlin is two hours ahead of UTC in May

@@ -18,6 +18,8 @@ from tests.browser.town import Town
 
 COLOURS = ("color-contrast", "link-in-text-block")
 _TOO_WIDE = """() => document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"""
+_OVER_ITS_CELL = """() => [...document.querySelectorAll('main td, main tbody th')]
+    .filter(cell => cell.scrollWidth > cell.clientWidth + 1).map(cell => cell.textContent.trim())"""
 _DOWNLOADS = (".csv", ".json")
 
 
@@ -135,6 +137,21 @@ def test_no_page_is_wider_than_a_narrow_screen(visit: Any, town: Town) -> None:
     wider = {path: look(narrow, path, lambda page: page.evaluate(_TOO_WIDE)) for path in paths(town)}
 
     assert {path: pixels for path, pixels in wider.items() if pixels > 0} == {}
+
+
+def set_budget(visitor: Visitor, town: Town, dollars: str) -> None:
+    visitor.go(f"/admin/users/{town.furnished.ids['user_id']}/edit")
+    visitor.page.fill("#monthly_budget_usd", dollars)
+    visitor.page.click("main button[type=submit]")
+
+
+def test_in_the_audit_log_no_words_run_over_into_the_next_column(owner: Visitor, town: Town) -> None:
+    set_budget(owner, town, "1234.50")
+    set_budget(owner, town, "99.00")
+    owner.go("/admin/audit?action=user")
+
+    assert "1234.5" in owner.page.inner_text("main table")
+    assert owner.page.evaluate(_OVER_ITS_CELL) == []
 
 
 def test_every_page_has_one_heading_a_title_and_a_language(owner: Visitor, town: Town) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from core.heartbeat import list_workers
 from tests.live.leaver import Line, eventually, is_refused, rows_of
 
 DRAIN_S = 3
@@ -123,6 +125,21 @@ def test_a_server_that_ends_at_once_ends_its_streams_in_good_order_too(stack: An
     assert [(each.whole, each.last_event[0]) for each in heard] == [(True, b"event: error")] * 5
     rows = rows_of(stack, developer.access_key_id)
     assert sorted(row.request_id for row in rows) == sorted(each.request_id for each in heard)
+
+
+def test_ctrl_c_which_reaches_a_worker_from_its_terminal_and_from_its_master_cuts_nothing_short(
+    stack: Any, clients: ThreadPoolExecutor
+) -> None:
+    developer, begun = stack.developer(), threading.Semaphore(0)
+    streams = [clients.submit(hear, developer, begun.release, fault=LONG) for _ in range(5)]
+    assert all(begun.acquire(timeout=20) for _ in range(5))
+    os.killpg(stack.product.pid, signal.SIGINT)
+    heard = [each.result() for each in streams]
+    assert ended(stack, 10) == 0
+    assert [(each.whole, each.last_event[0]) for each in heard] == [(True, b"event: error")] * 5
+    rows = rows_of(stack, developer.access_key_id)
+    assert sorted(row.request_id for row in rows) == sorted(each.request_id for each in heard)
+    assert stack.database.run(list_workers) == []
 
 
 def test_a_server_that_ends_says_so_on_open_connections_and_takes_no_new_ones(stack: Any, clients: ThreadPoolExecutor) -> None:
