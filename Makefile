@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LINT := .venv-lint/bin
 
-.PHONY: help setup setup-lint run demo test prove prove-admin prove-image screenshots bench lint lint-ecs lock clean
+.PHONY: help setup setup-lint run demo test prove prove-admin prove-image screenshots bench lint lint-code lint-ecs lock clean
 
 help:
 	@echo "make run    serve on 127.0.0.1:8080 with SQLite in var/"
@@ -29,21 +29,25 @@ demo: $(VENV)/.production
 
 setup: $(VENV)/.development
 
+# One more than the two cores that CI has: what a live test does is wait, half of the time.
 test: $(VENV)/.development
-	$(BIN)/python -m pytest -n $(or $(TEST_PROCESSES),2) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(or $(TEST_PROCESSES),3) --dist loadfile --no-loadscope-reorder
 
+# In groups (tests/prove/conftest.py): what measures time in one process, the rest in the other.
 prove: $(VENV)/.development
-	$(BIN)/python -m pytest tests/prove -m prove
+	$(BIN)/python -m pytest tests/prove -m prove -n $(or $(PROVE_PROCESSES),2) --dist loadgroup
 
 screenshots: $(VENV)/.development
 	$(BIN)/python -m tests.browser.screenshots
 
-lint: $(VENV)/.development
+lint: lint-code
+	@if [ -e .venv-lint/.linters ]; then $(MAKE) --no-print-directory lint-ecs; \
+		else echo "Templates, scripts and Dockerfile were not linted: make setup-lint"; fi
+
+lint-code: $(VENV)/.development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	@if [ -e .venv-lint/.linters ]; then $(MAKE) --no-print-directory lint-ecs; \
-		else echo "Templates, scripts and Dockerfile were not linted: make setup-lint"; fi
 
 # In a folder of their own, because checkov does not install beside our boto3.
 setup-lint: .venv-lint/.linters

@@ -65,7 +65,7 @@ class Product:
             env=self._environ,
             input=given.encode(),
             capture_output=True,
-            timeout=60,
+            timeout=_START_S,
             check=False,
         )
         if check and done.returncode != 0:

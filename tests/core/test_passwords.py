@@ -10,6 +10,7 @@ from zxcvbn.frequency_lists import FREQUENCY_LISTS
 from core.access import Invalid
 from core.crypto import check_password, hash_password
 from core.passwords import FEWEST_CHARS, check_new_password, hash_new_password, new_password
+from tests import machine
 
 
 def is_refused(password: str, username: str) -> bool:
@@ -108,7 +109,7 @@ def test_whatever_is_typed_is_looked_at_in_a_bounded_time(typed: str) -> None:
 
     is_refused(typed, "ann")
 
-    assert time.process_time() - began < 2.0
+    assert time.process_time() - began < 2.0 * machine.slowness()
 
 
 def test_nothing_is_hashed_that_would_be_refused() -> None:

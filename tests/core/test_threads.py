@@ -56,7 +56,7 @@ import hashlib
 from core.threads import NativeThread, is_cooperative, sleep, spawn
 import threading
 turns = []
-beside = spawn(lambda: [(sleep(0.001), turns.append("hub")) for _ in range(1000)])
+beside = spawn(lambda: [(sleep(0.001), turns.append("hub")) for _ in range(100_000)])
 thread = NativeThread()
 here = monkey.get_original("threading", "get_ident")
 native = thread.run(lambda: (here(), hashlib.pbkdf2_hmac("sha256", b"x", b"y", 400_000))[0])
@@ -66,7 +66,7 @@ try:
 except ZeroDivisionError:
     print("raised")
 beside.stop(0)
-print(len(turns) < 1000)
+print(len(turns) < 100_000)
 thread.close()
 """
 

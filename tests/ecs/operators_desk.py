@@ -45,7 +45,7 @@ class Desk:
         }
         command = ["bash", str(SCRIPT), *arguments]
         return subprocess.run(
-            command, cwd=self.folder, env=environment, input=typed, capture_output=True, text=True, timeout=60, check=False
+            command, cwd=self.folder, env=environment, input=typed, capture_output=True, text=True, timeout=180, check=False
         )
 
     @property

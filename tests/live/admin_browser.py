@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 _FIELD = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 
-def eventually(claim: Callable[[], bool], within_s: float = 20.0) -> bool:
+def eventually(claim: Callable[[], bool], within_s: float = 60.0) -> bool:
     deadline = time.monotonic() + within_s
     while not claim():
         if time.monotonic() > deadline:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from tests import machine
+
 T = TypeVar("T")
 
 MODEL = "claude-sonnet-5-5"
@@ -133,10 +135,10 @@ def at_once(count: int, work: Callable[[], T]) -> list[T]:
 
 
 def await_true(found: Callable[[], T], timeout_s: float = 60.0) -> T:
-    """The first true value, for what happens beside the test; fails after `timeout_s`."""
-    deadline = time.monotonic() + timeout_s
+    """The first true value, for what happens beside the test; fails after `timeout_s` that the machine was not held up in."""
+    began = machine.now()
     while not (value := found()):
-        assert time.monotonic() < deadline, f"not within {timeout_s} s; last seen: {value!r}"
+        assert machine.now().since(began) < timeout_s, f"not within {timeout_s} s; last seen: {value!r}"
         time.sleep(0.05)
     return value
 

@@ -123,7 +123,7 @@ class Got:
 class RawClient:
     """One connection to the product. `sock` is for tests that misbehave."""
 
-    def __init__(self, url: str, timeout_s: float = 30.0) -> None:
+    def __init__(self, url: str, timeout_s: float = 60.0) -> None:
         address = urlsplit(url)
         self.sock = socket.create_connection((address.hostname or "", address.port or 80), timeout_s)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -213,7 +213,7 @@ def read_head(stream: BinaryIO) -> bytes:
     return head
 
 
-def until(claim: Callable[[], bool], within_s: float = 10.0) -> bool:
+def until(claim: Callable[[], bool], within_s: float = 60.0) -> bool:
     """Whether it became true in time."""
     deadline = time.monotonic() + within_s
     while not claim():

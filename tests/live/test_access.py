@@ -66,7 +66,7 @@ def _status(stack: Any, access_key: str) -> int:
     return int(talk(stack.product.port, request("GET", f"/ak/{access_key}/v1/models")).only.status)
 
 
-def _becomes_true(condition: Any, within_s: float = 15.0) -> bool:
+def _becomes_true(condition: Any, within_s: float = 60.0) -> bool:
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         if condition():

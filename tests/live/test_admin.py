@@ -17,6 +17,7 @@ from sqlalchemy import text
 
 from core.crypto import hash_password
 from core.heartbeat import list_workers
+from tests import machine
 from tests.live.admin_browser import LiveBrowser, Page, eventually
 
 OWNER, PASSWORD = "owner-of-the-house", "correct horse battery staple"
@@ -229,7 +230,7 @@ def test_a_team_of_a_thousand_with_a_hundred_thousand_requests_is_shown_within_a
 
     stack.database.run(lambda connection: [connection.execute(text(statement)) for statement in _GONE])
     assert len(page.text) < 500_000
-    assert sorted(took)[18] < 1.0
+    assert sorted(took)[18] < 1.0 * machine.slowness()
 
 
 def test_nothing_secret_of_a_sign_in_is_in_the_log(stack: Any, browser: LiveBrowser) -> None:

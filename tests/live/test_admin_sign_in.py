@@ -16,12 +16,14 @@ from sqlalchemy import text
 from core import admins
 from core.actor import Role
 from core.crypto import hash_password
+from tests import machine
 from tests.live.admin_browser import LiveBrowser, eventually
 from tests.live.hub_gaps import Gaps
 from tests.live.watched import WatchedProduct, watched_product
 
 PASSWORD = "correct horse battery staple"
 HASH = hash_password(PASSWORD)
+MOST_AT_A_TIME_MS = 50.0  # a check of a password takes five times that
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +145,7 @@ def test_a_thousand_guesses_cost_few_checks_and_hold_nobody_up(stack: Any, accou
     assert sum(attack.statuses.values()) == 1000
     assert set(attack.statuses) <= {401, 429, 503}
     assert attack.checked <= workers * free + 10 * minutes
-    assert statistics.median(attack.gaps_s) < 0.05
+    assert statistics.median(attack.gaps_s) < 0.05 * machine.slowness()
 
 
 def test_a_thousand_guesses_never_hold_the_event_loop_of_a_worker(
@@ -156,13 +158,15 @@ def test_a_thousand_guesses_never_hold_the_event_loop_of_a_worker(
     attack = Attack(product, "guessed", [f"203.0.113.{number}" for number in range(50)], 1000).run()
     noted = gaps.between(began, time.monotonic())
 
-    worked_ms, long = max(gap.worked_ms for gap in noted), sum(gap.ms > 50 for gap in noted)
+    most_ms = MOST_AT_A_TIME_MS * machine.slowness()
+    worked_ms, long = max(gap.worked_ms for gap in noted), sum(gap.ms > most_ms for gap in noted)
     with capsys.disabled():
         print(
-            f"\n{attack.checked} checks among 1000 guesses, at most {worked_ms:.1f} ms of work at a time, {long} gaps over 50 ms"
+            f"\n{attack.checked} checks among 1000 guesses, at most {worked_ms:.1f} ms of work at a time, "
+            f"{long} gaps over {most_ms:.0f} ms"
         )
     assert (sum(attack.statuses.values()), attack.checked >= 20) == (1000, True)
-    assert worked_ms < 50
+    assert worked_ms < most_ms
     assert long <= attack.checked // 10
 
 
@@ -181,7 +185,7 @@ def test_guesses_from_everywhere_do_not_keep_the_owner_out(stack: Any) -> None:
 def test_a_name_that_nobody_has_takes_as_long_as_a_wrong_password(stack: Any) -> None:
     stack.database.run(lambda c: admins.add_admin(c, "never-guessed", Role.VIEWER, HASH, datetime.now(UTC)))
     took: dict[str, list[float]] = {"never-guessed": [], "nobody-here": []}
-    for number in range(8):
+    for number in range(10):
         for name, times in took.items():
             visitor = browser(stack, f"192.0.2.{number}")
             visitor.get("/admin/login")
@@ -192,7 +196,7 @@ def test_a_name_that_nobody_has_takes_as_long_as_a_wrong_password(stack: Any) ->
     fastest = [min(times) for times in took.values()]
     print({name: [round(each * 1000) for each in times] for name, times in took.items()})
     assert min(fastest) > 0.1
-    assert max(fastest) / min(fastest) < 1.25
+    assert max(fastest) / min(fastest) < 1.5, "one round of bcrypt more or less would be 2, none at all 100"
 
 
 def test_the_managed_owner_is_there_before_anybody_asked(stack: Any) -> None:

@@ -150,7 +150,7 @@ def test_a_hang_up_reaches_bedrock_also_behind_a_stream_that_stayed_open(stack: 
     stack.bedrock.fault("silent_midstream", after=4)
     with abandoned(developer):
         await_true(lambda: len(stack.bedrock_posts()) == 1)
-    await_true(lambda: stack.bedrock_posts()[0]["closed_by_client_at"], timeout_s=5)
+    await_true(lambda: stack.bedrock_posts()[0]["closed_by_client_at"])
 
 
 def test_with_nobody_to_fall_back_to_the_error_event_is_passed_on_though_its_stream_stays_open(

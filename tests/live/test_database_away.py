@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import pytest
 
 from core.crypto import new_access_key
+from tests import machine
 from tests.live.customers import Customers, assert_every_answer_has_one_row
 from tests.live.leaver import Line, eventually, rows_of
 from tests.live.postgres import Postgres
@@ -180,10 +181,10 @@ def test_a_server_that_ends_meanwhile_ends_in_time_and_its_successor_books_what_
     with away(outage):
         eventually(lambda: ready(stack) == "degraded")
         assert answered(developer) == 200
-        told_at = time.monotonic()
+        told_at = machine.now()
         stack.product.signal(signal.SIGTERM)
         assert stack.product.wait(GRACEFUL_S) == 0
-        assert time.monotonic() - told_at < 12
+        assert machine.now().since(told_at) < 12
     stack.product.stop()
     stack.product.start()
-    eventually(lambda: len(rows_of(stack, developer.access_key_id)) == 2, 25)
+    eventually(lambda: len(rows_of(stack, developer.access_key_id)) == 2)

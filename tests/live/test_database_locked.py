@@ -16,7 +16,7 @@ from tests.live.customers import Customers, assert_every_answer_has_one_row
 from tests.live.leaver import Line, eventually
 
 LOCKED_S = 12.0  # SQLite itself waits 5 s for the lock, and several of ours may queue up behind it
-SLOWEST_S = 2.5
+SLOWEST_S = 4.0  # who waits for the lock waits 5 s and more, as a worker whose event loop does
 
 
 @pytest.fixture(scope="module")
@@ -66,5 +66,5 @@ def test_a_locked_database_is_not_noticed(stack: Any, clients: ThreadPoolExecuto
     doctor.leave()
     assert customers.troubles == []
     assert_every_answer_has_one_row(stack, customers)
-    assert doctor.slowest_s < 1.0
+    assert doctor.slowest_s < SLOWEST_S
     assert customers.slowest_s < SLOWEST_S

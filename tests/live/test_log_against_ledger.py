@@ -103,4 +103,4 @@ def run_cli(stack: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
     """As a person runs it."""
     environ = {"PROXY_DATA_DIR": str(stack.settings.data_dir), "PROXY_DATABASE_URL": stack.settings.database_url}
     command = [sys.executable, "-m", "admin_app", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=180, check=False)

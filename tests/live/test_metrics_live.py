@@ -170,4 +170,4 @@ def test_an_open_circuit_is_named(stack: Any) -> None:
         with urllib.request.urlopen(asked, timeout=20) as answer:
             return f'circuit_breaker_state{{access_key_id="{developer.access_key_id}"}} 1\n'.encode() in answer.read()
 
-    eventually(named, 10)
+    eventually(named)

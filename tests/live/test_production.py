@@ -20,6 +20,7 @@ from core.db import open_database
 from core.settings import Settings
 from sandbox.client import Sandbox
 from sandbox.product import NotStarted, Product, temporary_product
+from tests import machine
 from tests.live.asking import ask
 from tests.live.cloud import Cloud
 from tests.live.conftest import Developer, Stack
@@ -128,9 +129,10 @@ def statuses(developer: Developer, seconds: float) -> set[int]:
 
 
 def seconds_until(found: Callable[[], bool]) -> float:
-    began = time.monotonic()
-    eventually(found, 30)
-    return time.monotonic() - began
+    """Without those in which the machine was held up."""
+    began = machine.now()
+    eventually(found)
+    return machine.now().since(began)
 
 
 def test_a_server_whose_secrets_are_all_in_aws_serves_from_both_upstreams(site: Site) -> None:
@@ -190,12 +192,12 @@ def test_a_start_lists_every_secret_that_it_cannot_use(site: Site) -> None:
 
 
 def test_a_start_without_secrets_manager_ends_within_seconds_and_says_so(site: Site) -> None:
-    began = time.monotonic()
+    began = machine.now()
     said = refused(site, {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
 
     named = ("SERVER_SECRET", "JWT_SECRET", "ADMIN_PASSWORD_HASH", "DATABASE_SECRET")
     assert [name for name in named if f"PROXY_{name}: arn:" in said] == list(named)
-    assert time.monotonic() - began < 20
+    assert machine.now().since(began) < 20
 
 
 def refused(site: Site, changes: dict[str, str]) -> str:
@@ -214,7 +216,7 @@ def test_a_worker_that_dies_while_aws_is_away_is_replaced_by_one_that_serves(sit
         for pid in before:
             os.kill(pid, signal.SIGKILL)
         eventually(lambda: len(set(site.product.worker_pids()) - set(before)) == 2)
-        eventually(lambda: ask_or_none(developer) == 200, 20)
+        eventually(lambda: ask_or_none(developer) == 200)
 
         assert site.asked_at_every_worker(developer) == {200}
 
@@ -224,14 +226,14 @@ def test_a_worker_that_dies_after_a_rotation_while_aws_is_away_is_replaced_by_on
     site.change_secret("password-4")
     site.change_password("password-4")
     new = site.developer()
-    eventually(lambda: site.asked_at_every_worker(new) == {200}, 30)
+    eventually(lambda: site.asked_at_every_worker(new) == {200})
     with away(site):
         before = site.product.worker_pids()
         for pid in before:
             os.kill(pid, signal.SIGKILL)
         eventually(lambda: len(set(site.product.worker_pids()) - set(before)) == 2)
         unknown = site.developer()
-        eventually(lambda: ask_or_none(unknown) == 200, 20)
+        eventually(lambda: ask_or_none(unknown) == 200)
 
         assert site.asked_at_every_worker(unknown) == {200}
 

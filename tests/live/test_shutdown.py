@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from core.heartbeat import list_workers
+from tests import machine
 from tests.live.leaver import Line, eventually, is_refused, rows_of
 
 DRAIN_S = 3
@@ -98,12 +98,12 @@ def test_fifty_streams_end_in_good_order_and_each_has_its_row(stack: Any, client
     long = [clients.submit(hear, plan, begun.release, fault=LONG) for _ in range(20)]
     long += [clients.submit(hear, cloud, begun.release) for _ in range(10)]
     short = [clients.submit(hear, plan, begun.release, fault=SHORT) for _ in range(20)]
-    assert all(begun.acquire(timeout=20) for _ in range(50))
-    told_at = time.monotonic()
+    assert all(begun.acquire(timeout=60) for _ in range(50))
+    told_at = machine.now()
     stack.product.signal(signal.SIGTERM)
     finished, cut = [each.result() for each in short], [each.result() for each in long]
     assert ended(stack, GRACEFUL_S) == 0
-    assert time.monotonic() - told_at < DRAIN_S + 8
+    assert machine.now().since(told_at) < DRAIN_S + 8
     assert [(each.whole, each.finished) for each in finished] == [(True, True)] * 20
     assert [each.whole for each in cut] == [True] * 30
     assert {(each.last_event[0], each.last_event[1]["error"]["type"]) for each in cut} == {(b"event: error", "overloaded_error")}
@@ -118,7 +118,7 @@ def test_fifty_streams_end_in_good_order_and_each_has_its_row(stack: Any, client
 def test_a_server_that_ends_at_once_ends_its_streams_in_good_order_too(stack: Any, clients: ThreadPoolExecutor) -> None:
     developer, begun = stack.developer(), threading.Semaphore(0)
     streams = [clients.submit(hear, developer, begun.release, fault=LONG) for _ in range(5)]
-    assert all(begun.acquire(timeout=20) for _ in range(5))
+    assert all(begun.acquire(timeout=60) for _ in range(5))
     stack.product.signal(signal.SIGINT)
     heard = [each.result() for each in streams]
     assert ended(stack, 10) == 0
@@ -146,7 +146,7 @@ def test_a_server_that_ends_says_so_on_open_connections_and_takes_no_new_ones(st
     developer = stack.developer()
     begun = threading.Event()
     stream = clients.submit(hear, developer, begun.set, fault=LONG)
-    assert begun.wait(20)
+    assert begun.wait(60)
     open_ones = [Line(stack.url) for _ in range(20)]
     assert [each.get("/ready").read_head().status for each in open_ones] == [200] * 20
     for each in open_ones:
@@ -170,11 +170,11 @@ def test_idle_clients_do_not_hold_a_server_up(stack: Any) -> None:
     idle = [Line(stack.url).get("/health") for _ in range(10)]
     assert [each.answer() for each in idle] == [b'{"status":"ok"}'] * 10
     never_spoke = [Line(stack.url) for _ in range(10)]
-    told_at = time.monotonic()
+    told_at = machine.now()
     stack.product.signal(signal.SIGTERM)
     assert [each.at_end() for each in idle + never_spoke] == [True] * 20
     assert ended(stack, GRACEFUL_S) == 0
-    assert time.monotonic() - told_at < 10
+    assert machine.now().since(told_at) < 10
 
 
 def test_requests_that_still_wait_at_the_drain_are_told_to_come_again(stack: Any, clients: ThreadPoolExecutor) -> None:
@@ -234,10 +234,10 @@ def test_a_client_that_does_not_read_is_ended_by_the_drain(stack: Any) -> None:
     with Line(developer.base_url, recv_bytes=4096) as line:
         line.ask(headers={"x-sandbox-fault": "slow_stream;events=200000;delay=0"}).read_head()
         eventually(lambda: stack.anthropic.requests()[-1]["at"])
-        told_at = time.monotonic()
+        told_at = machine.now()
         stack.product.signal(signal.SIGTERM)
         assert ended(stack, GRACEFUL_S) == 0
-        assert time.monotonic() - told_at < DRAIN_S + 8
+        assert machine.now().since(told_at) < DRAIN_S + 8
     rows = rows_of(stack, developer.access_key_id)
     assert [(row.confidence, row.fault in ("client_gone", "stream_broken")) for row in rows] == [("partial", True)]
 
@@ -248,7 +248,7 @@ def test_a_body_that_never_comes_to_its_end_does_not_hold_a_server_up(stack: Any
         head = f"POST /ak/{developer.access_key}/v1/messages HTTP/1.1\r\nhost: proxy\r\ncontent-length: 5000\r\n\r\n"
         line.write(head.encode() + b'{"model":')
         eventually(lambda: Line(stack.url).get("/health").read_head().status == 200)
-        told_at = time.monotonic()
+        told_at = machine.now()
         stack.product.signal(signal.SIGTERM)
         assert ended(stack, GRACEFUL_S) == 0
-        assert time.monotonic() - told_at < DRAIN_S + 8
+        assert machine.now().since(told_at) < DRAIN_S + 8

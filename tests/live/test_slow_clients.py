@@ -17,6 +17,7 @@ from tests.live.customers import Customers
 from tests.live.leaver import Line, eventually
 
 SLOW = 12
+SLOWEST_S = 5.0  # whoever waited for one that does not read would wait for many times that
 DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"type":"text_delta","text":"so many"}}\n\n'
 STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 LONG_STREAM = DELTA * 100_000 + STOP  # 12 MB: more than both kernels' buffers take
@@ -72,7 +73,7 @@ def test_clients_that_do_not_read_cost_little_memory_and_no_time_of_others(stack
     assert [line.status for line in deaf] == [200] * SLOW
     assert memory_kb(stack) - before_kb < SLOW * 2_000
     others.leave()
-    assert (others.troubles, others.slowest_s < 1.5) == ([], True)
+    assert (others.troubles, others.slowest_s < SLOWEST_S) == ([], True)
     for line in deaf:
         line.leave("rst")
 
@@ -110,7 +111,7 @@ def test_a_thousand_requests_with_hang_ups_leave_nothing_behind(stack: Any, clie
     assert eventually(lambda: settled(stack)) <= files + 16
     assert memory_kb(stack) < 250_000
     stack.product.signal(signal.SIGTERM)
-    assert stack.product.wait(15) == 0
+    assert stack.product.wait(60) == 0
     stopped = [line["context"] for line in stack.product.logs() if line["message"] == "stopped"]
     assert [each["calls_left"] for each in stopped] == [0]
 

@@ -37,7 +37,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 def refused(arguments: tuple[str, ...], environ: dict[str, str]) -> str:
     """What a start says that ends by itself with 1, on stderr; it said nothing else and never listened."""
-    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=180)
     assert (done.returncode, done.stdout) == (1, ""), done
     assert "Traceback" not in done.stderr
     return done.stderr

@@ -19,11 +19,12 @@ from typing import Any
 import psycopg2
 
 from sandbox.product import Product
+from tests import machine
 from tests.live.asking import CREDENTIAL, question
 
 _MOST_CONNECTIONS = 60
 _PAUSE_S = 0.02
-_GIVE_UP_S = 15.0
+_GIVE_UP_S = 30.0
 _HEAVY = (
     "INSERT INTO {table} SELECT n, md5(n::text) FROM generate_series(1, 3000) AS n",
     "SELECT count(*), max(digest) FROM {table}",
@@ -65,8 +66,9 @@ def at_every_worker(products: Iterable[Product]) -> list[AtWorker]:
 def seconds_until(
     workers: list[AtWorker], access_key: str, change: Callable[[], Any], is_new: Callable[[Seen], bool]
 ) -> list[float]:
-    """From the change's commit until each worker answers in the new way. All are asked without a break from before it."""
-    first_new: dict[int, float] = {}
+    """From the change's commit until each worker answers in the new way, without what the machine was held up meanwhile. All
+    are asked without a break from before it."""
+    first_new: dict[int, machine.Moment] = {}
     asked = {worker.pid: 0 for worker in workers}
 
     def watch(worker: AtWorker) -> None:
@@ -74,7 +76,7 @@ def seconds_until(
         while time.monotonic() < deadline:
             seen = worker.ask(access_key)
             if is_new(seen):
-                first_new[worker.pid] = time.monotonic()
+                first_new[worker.pid] = machine.now()
                 return
             assert seen.status == 200, seen
             asked[worker.pid] += 1
@@ -87,10 +89,11 @@ def seconds_until(
         assert any(watcher.is_alive() for watcher in watchers), "the answers were new before the change"
         time.sleep(_PAUSE_S)
     change()
-    committed = time.monotonic()
+    committed = machine.now()
     for watcher in watchers:
         watcher.join()
-    return sorted(first_new.get(worker.pid, float("inf")) - committed for worker in workers)
+    assert first_new.keys() == asked.keys(), "not all have noticed"
+    return sorted(moment.since(committed) for moment in first_new.values())
 
 
 @contextmanager

@@ -27,9 +27,8 @@ def load(url: str, records: int = RECORDS) -> None:
     connection.close()
 
 
-def settle(url: str, password: str) -> dict[str, str]:
-    """The house in this database, with as many records as CROWD_RECORDS says; the settings of a product that serves it."""
-    load(url, int(os.environ.get("CROWD_RECORDS", RECORDS)))
+def settings_for(url: str, password: str) -> dict[str, str]:
+    """Of a product that serves it."""
     hashed = hash_password(password, rounds=4)
     return {"PROXY_DATABASE_URL": url, "PROXY_MAX_USERS": "2000", "PROXY_ADMIN_PASSWORD_HASH": hashed}
 

@@ -16,13 +16,14 @@ from typing import Any
 
 import pytest
 
+from tests import machine
 from tests.live.admin_browser import LiveBrowser
 from tests.live.hub_gaps import Gaps
 from tests.live.watched import watched_product
 from tests.prove import crowd
 from tests.prove.test_admin_speed import PAGES
 
-pytestmark = [pytest.mark.prove, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.prove, pytest.mark.timeout(1200)]
 
 PASSWORD = "correct horse battery staple"
 ROUNDS = 5
@@ -74,9 +75,9 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(postgres_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    url = postgres_server.migrated()
-    settings = crowd.settle(url, PASSWORD)
+def house(postgres_server: Any, crowded: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    url = postgres_server.copy_of(crowded)
+    settings = crowd.settings_for(url, PASSWORD)
     with watched_product(tmp_path_factory.mktemp("house"), settings) as (product, gaps):
         browser = LiveBrowser(product.url)
         browser.sign_in("admin", PASSWORD)
@@ -113,4 +114,4 @@ def judge(name: str, gaps_ms: list[float], capsys: pytest.CaptureFixture[str]) -
     middle, longest = gaps_ms[ROUNDS // 2], gaps_ms[-1]
     with capsys.disabled():
         print(f"\n| {name} | {middle:.1f} ms | {longest:.1f} ms |{' over the aim' if middle >= AIM_MS else ''}", end="")
-    assert middle < MUST_MS
+    assert middle < MUST_MS * machine.slowness()

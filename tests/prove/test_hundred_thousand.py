@@ -21,7 +21,7 @@ from core.models import requests, usage_hourly
 from core.settings import Settings
 from tests.prove.generated import BROKEN, COUNTED, ERROR_EVENT, LEFT, REFUSED, UNSERVED, Asking
 
-pytestmark = [pytest.mark.prove, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.prove, pytest.mark.timeout(1200)]
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUESTS, WORKERS = 100_000, 3

@@ -21,12 +21,13 @@ from typing import Any
 import pytest
 
 from sandbox.client import Sandbox
+from tests import machine
 from tests.live.admin_browser import LiveBrowser
 from tests.live.hub_gaps import Gaps
 from tests.live.watched import WatchedProduct, watched_product
 from tests.prove import crowd
 
-pytestmark = [pytest.mark.prove, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.prove, pytest.mark.timeout(1200)]
 
 PASSWORD = "correct horse battery staple"
 READERS, ROUNDS, REQUESTS = 4, 6, 50
@@ -34,7 +35,8 @@ BETWEEN_REQUESTS_S = 0.1  # a developer's Claude Code; one after the other would
 HEAVY = ("/admin", "/admin?range=7d", "/admin/usage?range=30d&group=user", "/admin/users?sort=spend", "/admin/requests?fault=any")
 DASHBOARD = "/admin?range=24h"
 # How much later an answer may be. Aimed at is 5 ms (p95, at work), which is told, and judged on a quiet machine. What is asserted
-# must hold on two cores that others use, too: there a quiet round alone differs from the next by as much as it takes.
+# must hold on two cores that others use, too: there a quiet round alone differs from the next by as much as it takes; and on a
+# slower machine, as much later as that is slower (tests/machine.py).
 AIM_MS, AT_WORK_MS, WITHOUT_REST_MS = 5.0, 25.0, 50.0
 LIKE_ITSELF = 2.0
 _BODY = {"model": "claude-sonnet-5-5", "max_tokens": 20, "messages": [{"role": "user", "content": "hi"}]}
@@ -114,9 +116,9 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(postgres_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    url = postgres_server.migrated()
-    settings = crowd.settle(url, PASSWORD)
+def scene(postgres_server: Any, crowded: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    url = postgres_server.copy_of(crowded)
+    settings = crowd.settings_for(url, PASSWORD)
     folder = tmp_path_factory.mktemp("scene")
     with Sandbox("anthropic") as plan, watched_product(folder, {**settings, "PROXY_PLAN_URL": plan.url}) as (product, gaps):
         office = Office(product.url, [signed_in(product.url) for _ in range(READERS)])
@@ -133,8 +135,7 @@ def test_administrators_at_work_hold_no_developer_up(scene: Scene, capsys: pytes
         aim = f"the aim of {AIM_MS:.0f} ms more at p95 is {'missed' if is_missed else 'reached'}"
         print(f"\nthe event loop stood still for at most {longest_ms:.1f} ms; {aim}")
     assert scene.office.pages >= ROUNDS * READERS
-    assert p95(beside) < p95(quiet) * LIKE_ITSELF + AT_WORK_MS
-    assert median(beside) < median(quiet) * LIKE_ITSELF + AT_WORK_MS / 5
+    assert_like(quiet, beside, AT_WORK_MS)
 
 
 def test_readers_without_any_rest_hold_a_developer_up_by_a_bound(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,8 +146,7 @@ def test_readers_without_any_rest_hold_a_developer_up_by_a_bound(scene: Scene, c
         tell(f"{READERS} readers without rest", quiet, beside, scene.office.pages - before)
         print(f"\nthe event loop stood still for at most {longest_ms:.1f} ms")
     assert scene.office.pages - before > ROUNDS * READERS
-    assert p95(beside) < p95(quiet) * LIKE_ITSELF + WITHOUT_REST_MS
-    assert median(beside) < median(quiet) * LIKE_ITSELF + WITHOUT_REST_MS / 5
+    assert_like(quiet, beside, WITHOUT_REST_MS)
 
 
 def signed_in(url: str) -> LiveBrowser:
@@ -168,6 +168,12 @@ def asking(product: WatchedProduct) -> Callable[[], float]:
 
     ask()
     return ask
+
+
+def assert_like(quiet: list[float], beside: list[float], more_ms: float) -> None:
+    more_ms *= machine.slowness()
+    assert p95(beside) < p95(quiet) * LIKE_ITSELF + more_ms
+    assert median(beside) < median(quiet) * LIKE_ITSELF + more_ms / 5
 
 
 def p95(took: list[float]) -> float:

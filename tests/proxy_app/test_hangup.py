@@ -65,7 +65,7 @@ def half(ends: Ends) -> None:
     ends.client.shutdown(socket.SHUT_WR)
 
 
-def soon(happened: Callable[[], object], within_s: float = 2.0) -> bool:
+def soon(happened: Callable[[], object], within_s: float = 60.0) -> bool:
     """Let the loop run until it did."""
     deadline = time.monotonic() + within_s
     while not happened() and time.monotonic() < deadline:

@@ -10,6 +10,7 @@ import json
 
 import pytest
 
+from tests import machine
 from tests.core.patched import in_patched_process
 
 MOST_AT_A_TIME_MS = 20  # the rule is for 5 MB
@@ -79,5 +80,6 @@ def test_a_long_body_is_repaired_without_keeping_others_waiting(
         print(
             f"\n{size // 1_000_000} MB, {messages} messages: {took['repair']:.0f} ms of CPU, {took['longest']:.1f} ms at a time"
         )
-    assert took["longest"] < MOST_AT_A_TIME_MS * max(1.0, size / 7_000_000)
-    assert took["repair"] < 150 * size / 5_000_000
+    slowness = machine.slowness()
+    assert took["longest"] < MOST_AT_A_TIME_MS * max(1.0, size / 7_000_000) * slowness
+    assert took["repair"] < 150 * size / 5_000_000 * slowness

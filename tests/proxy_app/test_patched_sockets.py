@@ -11,7 +11,7 @@ from tests.core.patched import in_patched_process
 
 PROGRAM = """
 import pytest
-print(int(pytest.main(["-q", "-p", "no:cacheprovider", "--timeout=60", sys.argv[1]])))
+print(int(pytest.main(["-q", "-p", "no:cacheprovider", "--timeout=240", sys.argv[1]])))
 """
 
 

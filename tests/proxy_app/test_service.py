@@ -39,7 +39,7 @@ class Diary:
         return SimpleNamespace(**{method: self.note(f"{name}.{method}") for method in methods})
 
     def happened(self, name: str) -> bool:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while name not in self.lines and time.monotonic() < deadline:
             time.sleep(0.005)
         return name in self.lines

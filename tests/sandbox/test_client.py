@@ -24,7 +24,7 @@ def test_the_process_ends_with_its_context() -> None:
 
 
 def test_the_process_ends_when_its_starter_dies() -> None:
-    starter = subprocess.run([sys.executable, "-c", ABANDON], cwd=ROOT, stdout=subprocess.PIPE, env=os.environ, timeout=30)
+    starter = subprocess.run([sys.executable, "-c", ABANDON], cwd=ROOT, stdout=subprocess.PIPE, env=os.environ, timeout=180)
     address = ("127.0.0.1", int(starter.stdout))
     with contextlib.suppress(ConnectionError), socket.create_connection(address, timeout=10) as connection:
         connection.recv(1)  # returns when the stand-in has closed its port
