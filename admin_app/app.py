@@ -42,10 +42,11 @@ from admin_app.api_routes import all_offers
 from admin_app.bearers import Bearers
 from admin_app.claim import ROUTE as CLAIM_ROUTE
 from admin_app.claim import ClaimPage, Issuing
+from admin_app.claim_operations import CLAIMS
 from admin_app.confirm import Confirm
 from admin_app.doorkeeper import HOME, Doorkeeper, led_to
 from admin_app.front import Front
-from admin_app.gate import CLAIMS, Gate
+from admin_app.gate import Gate
 from admin_app.operation import BadFields, NotAllowed, NotConfirmed, Tools
 from admin_app.owner import Owner
 from admin_app.password_queue import PasswordQueue
@@ -122,7 +123,7 @@ class AdminApp:
         self._queue = PasswordQueue()
         doorkeeper = self.doorkeeper = self._doorkeeper(settings, secrets)
         issuing = Issuing(secrets.server_secret, Limits.of(settings), settings.base_url, self._now)
-        known = (around.known_models, around.this_worker, around.known_regions)
+        known = (lambda: around.known_models, around.this_worker, around.known_regions)
         tools = Tools(settings, secrets.server_secret, around.vault, around.probe, *known, hash_password=self._queue.hash_new)
         front = Front(doorkeeper, self._pages, database, tools, self._now)
         note = SignInNotes(database, self._now)

@@ -15,8 +15,8 @@ from datetime import datetime
 
 import falcon
 
+from admin_app.claim_operations import CLAIMS
 from admin_app.doorkeeper import check_same_site
-from admin_app.gate import CLAIMS
 from core.access import Limits, Refused
 from core.access_keys import IssuedKey
 from core.claims import NotClaimable, check_claim, use_claim

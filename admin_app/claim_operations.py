@@ -12,7 +12,6 @@ from typing import Annotated, Any
 from admin_app.access_key_operations import NewKey, noted, options_of
 from admin_app.cursors import after_of, listed
 from admin_app.fields import Cursor, Id, Limit, Text, usd
-from admin_app.gate import CLAIMS
 from admin_app.operation import Doing, Listed, Nothing, Offer, Operation, Shape, Shown, asks, changes
 from admin_app.secret_fields import SECRET
 from core import claims
@@ -20,6 +19,8 @@ from core.actor import Role
 from core.claims import OpenClaim
 from core.types import Strategy
 from core.users import find_user
+
+CLAIMS = "/claim"  # what a link's address begins with
 
 
 class LinkShown(Shown, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """What a command of the command line performs operations with: the same as pages and the API, as somebody at the machine.
 
 Whoever can run a command can read the database and the secrets beside it, so it may all that an owner may. Knows no noun.
-Invariant: KMS and AWS are not asked before a command needs them.
+Invariant: KMS and AWS are not asked, nor the proxy imported, before a command needs them.
 """
 
 from __future__ import annotations
@@ -39,8 +39,7 @@ def os_username() -> str:
 def work_of(desk: Desk) -> Work:
     now = desk.now()
     late = _Late(desk)
-    known = desk.outside.known_models()
-    tools = Tools(desk.settings, desk.secrets.server_secret, late, late, known, lambda: _no_worker(now))
+    tools = Tools(desk.settings, desk.secrets.server_secret, late, late, desk.outside.known_models, lambda: _no_worker(now))
     return Work(desk.database, at_the_machine(), now, tools)
 
 

@@ -18,7 +18,6 @@ from core.crypto import CannotOpen, VaultAway, open_vault
 from core.ledger_check import look_into_spools
 from core.local_files import LocalSecrets
 from core.numerals import many
-from core.pages import Pages
 from core.settings import BadSettings, Settings, describe_settings
 from core.version import VERSION
 
@@ -119,6 +118,8 @@ def look_at_release(zone: str) -> Iterator[Finding]:
         yield well("time zones", f"known; budgets are of {zone}")
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         yield problem("time zones", "the data of time zones is missing", "Install the lock file again: it holds tzdata.")
+    from core.pages import Pages  # Jinja, for this look alone
+
     try:
         yield well("pages", f"{many(len(Pages(VERSION).files), 'file')} beside the pages, htmx among them")
     except OSError as error:

@@ -14,12 +14,12 @@ from typing import Any
 
 import falcon
 
+from admin_app.claim_operations import CLAIMS
 from core.addresses import client_address, is_within, site_of
 from core.settings import Settings
 
 log = logging.getLogger(__name__)
 
-CLAIMS = "/claim"
 _FORWARDED_FOR = "x-forwarded-for"
 # Nothing inline, nothing from elsewhere: scripts and styles are files of ours. Pages for developers run no script at all.
 _POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"

@@ -109,7 +109,7 @@ class TheRepair(Shape, frozen=True, kw_only=True):
 
 def _list(doing: Doing, _: Everything) -> ModelsShown:
     rows = list_models(doing.connection)
-    return ModelsShown(data=[_shown(row) for row in rows], shipped=sorted(doing.tools.known_models))
+    return ModelsShown(data=[_shown(row) for row in rows], shipped=sorted(doing.tools.known_models()))
 
 
 def _add(doing: Doing, taken: AddedModel) -> ModelShown:
@@ -117,7 +117,7 @@ def _add(doing: Doing, taken: AddedModel) -> ModelShown:
     prefixes = tuple(dict.fromkeys(part.strip() for part in taken.prefixes.split(",") if part.strip()))
     limits = (taken.context_window, taken.max_output, taken.bedrock_key_id)
     new = NewModel(name, taken.bedrock, taken.like or name, prefixes, *limits)
-    row = add_model(doing.connection, new, doing.tools.known_models, doing.now)
+    row = add_model(doing.connection, new, doing.tools.known_models(), doing.now)
     doing.note("model.create", row.id, {}, asdict(row.new))
     return _shown(row)
 

@@ -67,7 +67,7 @@ class ModelForm:
             raise see_other(HOME, "model-added")
 
     def _show(self, req: Any, resp: Any, work: Work, values: Texts, problems: dict[str, str]) -> None:
-        shipped = sorted(work.tools.known_models)
+        shipped = sorted(work.tools.known_models())
         self._front.show(req, resp, "models/form.html", nav="models", values=values, problems=problems, shipped=shipped)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from admin_app.claim_operations import CLAIMS
 from admin_app.doorkeeper import HOME
-from admin_app.gate import CLAIMS
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 

@@ -75,7 +75,7 @@ class Tools:
     server_secret: str = field(repr=False)
     vault: Vault
     probe: BedrockProbe
-    known_models: frozenset[str]
+    known_models: Callable[[], frozenset[str]]  # the shipped ones
     this_worker: Callable[[], WorkerSeen]
     known_regions: tuple[str, ...] = ()
     # A new password and whose it is to be; raises Invalid. Slow: a worker's own waits beside its event loop.

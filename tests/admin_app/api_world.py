@@ -85,7 +85,7 @@ class ApiWorld:
     app: ApiApp = field(init=False)
 
     def __post_init__(self) -> None:
-        tools = Tools(self.settings, SERVER_SECRET, LocalVault(bytes(32)), NoProbe(), frozenset(), _seen)
+        tools = Tools(self.settings, SERVER_SECRET, LocalVault(bytes(32)), NoProbe(), frozenset, _seen)
         api = Api(self.database, tools, self.bearers, lambda: datetime.fromtimestamp(self.now, UTC))
         self.app = ApiApp(api, self.offers, Gate(self.settings, lambda: "req_1"))
 

@@ -55,7 +55,7 @@ class Desk:
 
     @property
     def tools(self) -> Tools:
-        around = (self.vault, self.probe, MODELS, lambda: seen(self.now))
+        around = (self.vault, self.probe, lambda: MODELS, lambda: seen(self.now))
         return Tools(self.settings, SERVER_SECRET, *around, hash_password=self.hash_password)
 
     def does(self, operation: Operation, **fields: Any) -> Any:

@@ -27,8 +27,10 @@ pytestmark = [pytest.mark.prove, pytest.mark.timeout(1200)]
 
 PASSWORD = "correct horse battery staple"
 ROUNDS = 5
-AIM_MS, MUST_MS = 10.0, 20.0
+AIM_MS, MUST_MS, FIRST_MS = 10.0, 20.0, 40.0  # the first opening in a worker has its SQL compiled, too
 FILES = (
+    "/admin/api",
+    "/admin/api/openapi.json",
     "/admin/users.csv",
     "/admin/keys.csv",
     "/admin/sessions.csv",
@@ -56,9 +58,9 @@ class House:
     gaps: Gaps
 
     def longest_ms(self, ask: Callable[[], None]) -> list[float]:
-        return sorted(self._gap_of(ask) for _ in range(ROUNDS))
+        return sorted(self.gap_of(ask) for _ in range(ROUNDS))
 
-    def _gap_of(self, ask: Callable[[], None]) -> float:
+    def gap_of(self, ask: Callable[[], None]) -> float:
         began = time.monotonic()
         ask()
         time.sleep(0.05)  # what is noted comes a moment later
@@ -97,21 +99,25 @@ def token(url: str) -> str:
 def test_a_page_or_file_holds_the_event_loop_for_a_moment_only(
     house: House, path: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    house.show(path)
-    judge(path, house.longest_ms(lambda: house.show(path)), capsys)
+    first_ms = house.gap_of(lambda: house.show(path))
+    judge(path, first_ms, house.longest_ms(lambda: house.show(path)), capsys)
 
 
 @pytest.mark.parametrize("path", QUESTIONS)
 def test_an_answer_of_the_api_holds_the_event_loop_for_a_moment_only(
     house: House, path: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    house.answer(path)
-    judge(f"GET {path}", house.longest_ms(lambda: house.answer(path)), capsys)
+    first_ms = house.gap_of(lambda: house.answer(path))
+    judge(f"GET {path}", first_ms, house.longest_ms(lambda: house.answer(path)), capsys)
 
 
-def judge(name: str, gaps_ms: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+def judge(name: str, first_ms: float, gaps_ms: list[float], capsys: pytest.CaptureFixture[str]) -> None:
     """By the median round: a round in which the flusher or garbage collection falls into it is told, not judged."""
     middle, longest = gaps_ms[ROUNDS // 2], gaps_ms[-1]
     with capsys.disabled():
-        print(f"\n| {name} | {middle:.1f} ms | {longest:.1f} ms |{' over the aim' if middle >= AIM_MS else ''}", end="")
+        print(
+            f"\n| {name} | {middle:.1f} ms | {longest:.1f} ms | {first_ms:.1f} ms |{' over the aim' if middle >= AIM_MS else ''}",
+            end="",
+        )
     assert middle < MUST_MS * machine.slowness()
+    assert first_ms < FIRST_MS * machine.slowness()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
+import certifi
 import gevent
 import pytest
 
@@ -61,6 +62,15 @@ def test_an_authority_of_nobody_is_not_believed_by_default(upstream: RawUpstream
     with pytest.raises(ConnectFailed):
         opened(HttpPool(5.0, time.monotonic), upstream)
     assert upstream.seen == []
+
+
+def test_a_prepared_pool_loads_no_certificates_for_its_first_connection(
+    upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = HttpPool(5.0, time.monotonic).prepared()
+    monkeypatch.setattr(certifi, "where", lambda: pytest.fail("loaded in a request"))
+    with pytest.raises(ConnectFailed):
+        opened(prepared, upstream)
 
 
 def test_a_peer_that_speaks_no_tls_is_refused(pool: HttpPool) -> None:
