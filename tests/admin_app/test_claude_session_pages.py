@@ -239,7 +239,8 @@ def test_the_file_holds_what_the_list_shows_all_of_it(browser: Browser, database
 
 
 def test_a_file_of_nobody_is_refused_rather_than_one_of_all(browser: Browser) -> None:
-    assert browser.get(f"{HOME}.csv?user=nobody").status_code == 422
+    refused = browser.get(f"{HOME}.csv?user=nobody")
+    assert (refused.status_code, "Not found" in refused.text, "nobody is called so" in refused.text) == (422, False, True)
 
 
 def test_sessions_of_who_was_deleted_are_still_told_and_reached(
