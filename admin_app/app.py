@@ -197,8 +197,8 @@ class AdminApp:
             raise led_to(req, f"{HOME}/confirm?{urlencode({'next': req.relative_uri})}")
         kinds = ((NotFound, falcon.HTTP_404), (NotAllowed, falcon.HTTP_403), (BadFields, falcon.HTTP_422))
         status = next((status for kind, status in kinds if isinstance(error, kind)), falcon.HTTP_409)
-        text = str(error)
-        self._say(req, resp, status, ("Not done" if req.method == "POST" else "Not found", f"{text[:1].upper()}{text[1:]}."))
+        title, text = "Not found" if status == falcon.HTTP_404 and req.method != "POST" else "Not done", str(error)
+        self._say(req, resp, status, (title, f"{text[:1].upper()}{text[1:]}."))
 
     def _away(self, req: falcon.Request, resp: falcon.Response, error: DatabaseAway, params: Any) -> None:
         log.warning("a page is without the database: %s", error, extra={"request_id": req.context.request_id})

@@ -29,7 +29,7 @@ COLUMNS = (
     "cost_usd",
     "list_value_usd",
 )
-_FIXED = MappingProxyType({ProviderName.PLAN: 0, ProviderName.BEDROCK: 1, "": 2})
+_FIXED = MappingProxyType({ProviderName.PLAN: 0, ProviderName.BEDROCK: 1, "": "bad"})  # "": nobody answered
 WORDS = MappingProxyType(
     {
         "requests": "Requests",

@@ -25,7 +25,7 @@ class TooLarge(Exception):
 def insert_of(table: Table, dialect: str) -> Any:
     """An insert of the rows in the parameter `rows`, to be completed with what is to happen on a conflict."""
     insert: Any = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-    return insert.from_select([of.name for of in table.columns], _unpacked(table, dialect))
+    return insert.from_select([of.name for of in table.columns], rows_as(list(table.columns), dialect))
 
 
 def rows_text(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -36,14 +36,14 @@ def rows_text(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
         raise TooLarge(str(error)) from None
 
 
-def _unpacked(table: Table, dialect: str) -> Any:
-    """SELECT of the table's columns out of the JSON text `rows`."""
+def rows_as(columns: Sequence[Any], dialect: str) -> Any:
+    """SELECT of these columns out of the JSON text in the parameter `rows`."""
     if dialect == "postgresql":
-        typed = [column(of.name, Text() if isinstance(of.type, UtcTime) else of.type) for of in table.columns]
+        typed = [column(of.name, Text() if isinstance(of.type, UtcTime) else of.type) for of in columns]
         source = func.json_to_recordset(cast(bindparam("rows"), JSON)).table_valued(*typed).render_derived(with_types=True)
-        return select(*(_time(source.c[of.name]) if isinstance(of.type, UtcTime) else source.c[of.name] for of in table.columns))
+        return select(*(_time(source.c[of.name]) if isinstance(of.type, UtcTime) else source.c[of.name] for of in columns))
     each = func.json_each(bindparam("rows", type_=Text())).table_valued("value")
-    extracted = [func.json_extract(each.c.value, f"$.{of.name}") for of in table.columns]
+    extracted = [func.json_extract(each.c.value, f"$.{of.name}").label(of.name) for of in columns]
     return select(*extracted).where(true())  # without a WHERE, SQLite takes ON CONFLICT for a join
 
 

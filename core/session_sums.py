@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, or_, tuple_, update
+from sqlalchemy import Connection, and_, case, or_, update
 
-from core.json_rows import DIALECTS, insert_of, rows_text
+from core.json_rows import DIALECTS, insert_of, rows_as, rows_text
 from core.outcome import is_error, is_fallback
 from core.session_models import claude_agents, claude_sessions
 from core.types import ProviderName
@@ -55,11 +55,9 @@ def _count(connection: Connection, agents: Sequence[tuple[str, str, str]]) -> No
     for row in connection.execute(_INSERT_AGENTS[connection.dialect.name], rows_text(rows)):
         key = (row.access_key_id, row.session_id)
         new[key] = new.get(key, 0) + 1
-    of_number: dict[int, list[Key]] = {}
-    for key in sorted(new):
-        of_number.setdefault(new[key], []).append(key)
-    for number, keys in of_number.items():  # nearly always one: the rows are ours by now, so their order is no matter
-        connection.execute(_ADD_AGENTS, {"number": number, "keys": keys})
+    if new:  # their rows are ours by now, so the order is no matter
+        counted = [{"access_key_id": key, "session_id": session, "agents": number} for (key, session), number in new.items()]
+        connection.execute(_ADD_AGENTS[connection.dialect.name], rows_text(counted))
 
 
 def _sums_of(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,11 +105,14 @@ def _insert_agents(dialect: str) -> Any:
     return insert.returning(table.access_key_id, table.session_id)
 
 
-_KEY = tuple_(claude_sessions.c.access_key_id, claude_sessions.c.session_id)
+def _add_agents(dialect: str) -> Any:
+    """By the key alone: of a list of pairs SQLite would compare each row of the table."""
+    table = claude_sessions.c
+    new = rows_as([table.access_key_id, table.session_id, table.agents], dialect).subquery("new").c
+    mine = and_(table.access_key_id == new.access_key_id, table.session_id == new.session_id)
+    return update(claude_sessions).where(mine).values(agents=table.agents + new.agents)
+
+
 _ADD_UP = MappingProxyType({dialect: _add_up(dialect) for dialect in DIALECTS})
 _INSERT_AGENTS = MappingProxyType({dialect: _insert_agents(dialect) for dialect in DIALECTS})
-_ADD_AGENTS = (
-    update(claude_sessions)
-    .where(_KEY.in_(bindparam("keys", expanding=True)))
-    .values(agents=claude_sessions.c.agents + bindparam("number"))
-)
+_ADD_AGENTS = MappingProxyType({dialect: _add_agents(dialect) for dialect in DIALECTS})

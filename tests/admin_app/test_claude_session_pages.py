@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from admin_app import claude_session_operations as does
+from admin_app.claude_session_pages import Course, course_of
 from admin_app.operation import BadFields
 from core.access import NotFound
 from core.access_keys import IssuedKey
@@ -238,7 +239,8 @@ def test_the_file_holds_what_the_list_shows_all_of_it(browser: Browser, database
 
 
 def test_a_file_of_nobody_is_refused_rather_than_one_of_all(browser: Browser) -> None:
-    assert browser.get(f"{HOME}.csv?user=nobody").status_code == 422
+    refused = browser.get(f"{HOME}.csv?user=nobody")
+    assert (refused.status_code, "Not found" in refused.text, "nobody is called so" in refused.text) == (422, False, True)
 
 
 def test_sessions_of_who_was_deleted_are_still_told_and_reached(
@@ -248,3 +250,27 @@ def test_sessions_of_who_was_deleted_are_still_told_and_reached(
     database.run(lambda connection: delete_user(connection, ada.id, NOW))
     assert f"{HOME}/one?key={key.id}" in browser.get(HOME).text
     assert browser.get(f"{HOME}/one?key={key.id}").status_code == 200
+
+
+def figures(first: int, last: int, plan: int = 0, bedrock: int = 0, nobody: int = 0) -> does.FiguresShown:
+    at = (NOW + timedelta(seconds=first), NOW + timedelta(seconds=last))
+    asked = {"requests": plan + bedrock + nobody, "plan": plan, "bedrock": bedrock, "nobody": nobody}
+    counts = {"errors": 0, "fallbacks": 0, "input_tokens": 0, "output_tokens": 0}
+    money = {"cost_usd": Decimal(0), "list_value_usd": Decimal(0)}
+    return does.FiguresShown(**asked, **counts, **money, first_at=at[0], last_at=at[1], seconds=last - first)
+
+
+@pytest.mark.parametrize(
+    ("part", "bar"),
+    [
+        (figures(0, 100, plan=3, bedrock=1), Course(0, 75, 25, 0)),
+        (figures(50, 75, bedrock=1, nobody=1), Course(50, 0, 12.5, 12.5)),
+        (figures(100, 100, plan=1), Course(98.5, 1.5, 0, 0)),
+    ],
+)
+def test_the_bar_of_an_agent_lies_where_it_worked_and_is_seen_to_the_end(part: does.FiguresShown, bar: Course) -> None:
+    assert course_of(part, figures(0, 100, plan=9)) == bar
+
+
+def test_the_bar_of_a_session_of_one_moment_is_whole() -> None:
+    assert course_of(figures(5, 5, plan=1), figures(5, 5, plan=1)) == Course(0, 100, 0, 0)

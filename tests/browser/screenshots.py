@@ -118,7 +118,7 @@ def named(town: Town) -> list[tuple[str, str]]:
         for each in pages
     }
     whose = f"?user={town.furnished.ids['user_id']}"
-    asked = {"sessions": whose, "sessions-one": whose}
+    asked = {"sessions-one": whose}
     shown = [(name or "dashboard", route.at(town.furnished.ids) + asked.get(name, "")) for name, route in names.items()]
     ids = town.furnished.ids
     own = f"/ak/{ids['access_key']}/status"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.numerals import many
-from core.pages import browser, compact, fine_money, money, plainly
+from core.pages import browser, compact, fine_money, lasted, money, plainly
 
 CHROME = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
 SAFARI = (
@@ -58,3 +58,20 @@ def test_a_browser_is_named_as_people_name_it(user_agent: str, shown: str) -> No
 )
 def test_a_value_of_a_document_is_written_plainly(value: object, shown: str) -> None:
     assert plainly(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (3600, "1 h"),
+        (7500, "2 h 5 min"),
+        (86_400, "1 d"),
+        (360_000, "4 d 4 h"),
+    ],
+)
+def test_how_long_something_lasted_is_told_in_two_units_that_matter(seconds: int, shown: str) -> None:
+    assert lasted(seconds) == shown

@@ -205,3 +205,19 @@ def again_by_migration(connection: Any) -> None:
     connection.execute(text("DELETE FROM claude_sessions"))
     for statement in migration.STATEMENTS:
         connection.execute(text(statement))
+
+
+def test_no_statement_of_a_batch_compares_all_sessions(database: Database) -> None:
+    """As a list of pairs did in SQLite: 250 records cost more with each session that there was."""
+    write(database, *[record(number, f"s{number}") for number in range(300)])
+    said: list[Any] = []
+
+    def plans(connection: Any) -> list[str]:
+        event.listen(connection, "before_cursor_execute", lambda *args: said.append((args[2], args[3])))
+        write_batch(connection, [record(400, "s7", agent_id="new"), record(401, "s8", agent_id="new")])
+        explain = {"postgresql": "EXPLAIN ", "sqlite": "EXPLAIN QUERY PLAN "}[connection.dialect.name]
+        updates = [each for each in said if each[0].startswith("UPDATE claude_sessions")]
+        return [str(connection.exec_driver_sql(explain + text, given).all()) for text, given in updates]
+
+    [plan] = database.run(plans)
+    assert ("SCAN claude_sessions" in plan, "UPDATE" in str(said)) == (False, True)
