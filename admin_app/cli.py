@@ -43,8 +43,10 @@ def run(argv: Sequence[str], outside: Outside) -> int:
         return _refuse(outside, as_json, [str(error)], exit_code=2)
     except BadSettings as error:
         return _refuse(outside, as_json, error.problems)
-    except (Refused, CannotOpen, OSError) as error:
+    except (Refused, CannotOpen) as error:
         return _refuse(outside, as_json, [str(error)])
+    except OSError as error:
+        return _refuse(outside, as_json, [f"{error.filename}: {error.strerror}" if error.filename else str(error)])
     except DatabaseAway as error:
         return _refuse(outside, as_json, [f"the database cannot be reached: {error}"])
     if isinstance(answer, int):

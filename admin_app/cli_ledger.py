@@ -33,7 +33,7 @@ from core.log_check import Compared, Span, Sum, compare_with_log
 from core.log_group import LogUnavailable, request_lines
 from core.numerals import count, many
 from core.retention import purge
-from core.usage_report import BUCKETS, GROUPS, UsageLine, buckets, usage_between
+from core.usage_report import BUCKETS, GROUPS, UsageLine, buckets, hours_used, usage_between
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -116,6 +116,8 @@ def _told(found: Imported) -> str:
 
 
 def _verify(desk: Desk, arguments: Namespace) -> Answer:
+    _check_order(arguments.since, arguments.until)
+
     def work(connection: Connection) -> Verdict:
         take_time(connection)
         return compare(connection, arguments.since, arguments.until)
@@ -193,6 +195,7 @@ def _verdict_told(verdict: Verdict, waiting: Waiting) -> str:
 def _export(desk: Desk, arguments: Namespace) -> Answer | int:
     until = arguments.until or desk.now()
     since = arguments.since or until.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    _check_order(since, until)
     lines = _usage_lines(desk, arguments, since, until)
     if arguments.json:
         return Answer([*lines], "")
@@ -204,8 +207,9 @@ def _export(desk: Desk, arguments: Namespace) -> Answer | int:
 
 def _usage_lines(desk: Desk, arguments: Namespace, since: datetime, until: datetime) -> Iterator[dict[str, Any]]:
     """A bucket at a time; nothing is held open while a line is being written."""
-    for begin, end in buckets(since, until, arguments.bucket, arguments.timezone):
-        for line in _read_bucket(desk, begin, end, arguments.by):
+    used = desk.database.read(hours_used)
+    for begin, end in buckets(since, until, arguments.bucket, arguments.timezone) if used else ():
+        for line in _read_bucket(desk, begin, end, arguments.by) if used and begin <= used[1] and end > used[0] else ():
             local = begin.astimezone(arguments.timezone).isoformat()
             yield {"begin": local, **dict(zip(arguments.by, line.group, strict=True)), **line.sums}
 
@@ -231,6 +235,12 @@ def _purge(desk: Desk, arguments: Namespace) -> Answer:
     return Answer({"purged": purged, "days": settings.retention_days, "others": others}, "\n".join(told))
 
 
+def _check_order(since: datetime | None, until: datetime | None) -> None:
+    """An empty span would be told as one in which all is well."""
+    if since is not None and until is not None and since >= until:
+        raise Refused("--from must be before --to")
+
+
 def _groups(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(filter(None, text.split(","))))
     if not set(names) <= set(_GROUP_OF):
@@ -246,7 +256,7 @@ def _zone(text: str) -> ZoneInfo:
 
 
 def _days(text: str) -> int:
-    days = int(text)
+    days = int(text) if text.isdecimal() else 0
     if not 1 <= days <= 36_500:
         raise ArgumentTypeError("must be a whole number of days above 0")
     return days

@@ -59,7 +59,7 @@ def _told(done: Accepted) -> str:
             f"{keys} made with another server_secret: python -m admin_app key rotate ID --grace 0, for each. API tokens, links "
             "and second factors of admins made with it are of no use either."
         )
-    if VAULT_KEY in done.after and done.before.get(VAULT_KEY) != done.after[VAULT_KEY]:
+    if done.before.get(VAULT_KEY) != done.after.get(VAULT_KEY):
         keys = many(done.bedrock_keys, "Bedrock key")
         void.append(f"{keys} sealed with another vault_key: python -m admin_app bedrock-key add, for each.")
     return "\n".join(

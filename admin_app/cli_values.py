@@ -57,6 +57,8 @@ def moment(text: str) -> datetime:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise ArgumentTypeError("must be like 2026-01-31 or 2026-01-31T12:00") from None
+    if not 2000 <= found.year < 9999:
+        raise ArgumentTypeError("must be of a year from 2000 to 9998")
     return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 

@@ -81,10 +81,12 @@ def marks_in(connection: Connection) -> Marks | None:
 def accept(connection: Connection, settings: Settings, local: LocalSecrets) -> Accepted:
     """The database belongs to these secrets from now on, whatever it was filled with."""
     _queue_up(connection)
-    before, after = marks_in(connection) or {}, marks_of(settings, local)
-    connection.execute(delete(jobs).where(jobs.c.name.startswith(ROW)))
-    _write(connection, after)
+    before = marks_in(connection) or {}
+    after = {**before, **marks_of(settings, local)}  # with KMS nothing is said of a vault_key, and its mark stays
     changed = {name for name, mark in after.items() if before.get(name) != mark}
+    gone = [f"{ROW}{name} {before[name]}" for name in changed if name in before]
+    connection.execute(delete(jobs).where(jobs.c.name.in_(gone)))
+    _write(connection, {name: after[name] for name in changed})
     keys = connection.execute(select(access_keys.c.id).where(access_keys.c.revoked_at.is_(None))).all()
     sealed = connection.execute(select(bedrock_keys.c.id).where(bedrock_keys.c.deleted_at.is_(None))).all()
     return Accepted(before, after, len(keys) * (SERVER_SECRET in changed), len(sealed) * (VAULT_KEY in changed))

@@ -38,6 +38,12 @@ def buckets(since: datetime, until: datetime, bucket: str, zone: ZoneInfo) -> It
         begin = following
 
 
+def hours_used(connection: Connection) -> tuple[datetime, datetime] | None:
+    """The oldest and the newest hour of which there are sums."""
+    oldest, newest = connection.execute(select(func.min(usage_hourly.c.hour), func.max(usage_hourly.c.hour))).one()
+    return None if oldest is None else (oldest, newest)
+
+
 def usage_between(connection: Connection, since: datetime, until: datetime, groups: Sequence[str] = ()) -> list[UsageLine]:
     """Sums of the UTC hours from `since` to before `until`, by `groups` (of GROUPS), in their order."""
     columns = [usage_hourly.c[name] for name in groups]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -116,3 +117,41 @@ def test_purging_deletes_what_was_kept_long_enough(terminal: Terminal, database:
     assert terminal("purge").out == "Deleted 1 request record older than 30 days.\n"
     assert terminal("purge --days 2 --json").document.items() >= {"purged": 2, "days": 2}.items()
     assert terminal("ledger verify").code == 0
+
+
+@pytest.mark.parametrize("command", ["ledger verify", "usage export"])
+def test_a_span_that_ends_before_it_begins_is_refused(terminal: Terminal, command: str) -> None:
+    finished = terminal(f"{command} --from 2026-02-01 --to 2026-01-01")
+
+    assert (finished.code, finished.out, finished.err) == (1, "", "--from must be before --to\n")
+
+
+def test_hours_before_the_ledger_began_are_not_asked_for_one_by_one(terminal: Terminal, database: Database) -> None:
+    began = time.process_time()
+    rows = list(csv.DictReader(io.StringIO(terminal("usage export --from 2000-01-01 --to 2050-01-01 --bucket day").out)))
+
+    assert [row["begin"] for row in rows] == [f"2026-{day}T00:00:00+00:00" for day in ("04-28", "04-29", "04-30", "05-01")]
+    assert time.process_time() - began < 5  # of 18,000 questions 20 s
+
+
+@pytest.mark.parametrize("line", ["ledger import {}/none", "ledger import {}", "ledger verify --log {}/none"])
+def test_a_file_that_cannot_be_read_is_named_first(terminal: Terminal, tmp_path: Path, line: str) -> None:
+    finished = terminal(line.format(tmp_path))
+
+    assert finished.code == 1
+    assert finished.err.startswith(f"{tmp_path}")
+    assert "Errno" not in finished.err
+
+
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01", "0001-01-01T00:00+14:00", "1999-12-31", "9999-12-31T23:59-12:00", "10000-01-01"]
+)
+def test_a_moment_that_nobody_can_mean_is_a_wrong_call(terminal: Terminal, moment: str) -> None:
+    assert terminal(f"ledger verify --from {moment}").code == 2
+
+
+@pytest.mark.parametrize("days", ["0", "1.5", "x", "-1", "99999"])
+def test_days_that_are_none_are_a_wrong_call_that_says_so(terminal: Terminal, days: str) -> None:
+    finished = terminal(f"purge --days={days}")
+
+    assert (finished.code, "must be a whole number of days above 0" in finished.err) == (2, True)

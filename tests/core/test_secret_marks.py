@@ -128,6 +128,15 @@ def test_what_is_accepted_holds_from_then_on(make: Any, database: Database) -> N
     assert "another server_secret" in refusal(make(), database)
 
 
+def test_accepting_with_kms_leaves_the_mark_of_the_vault_key(make: Any, database: Database) -> None:
+    """Until all is sealed anew the local key is needed still."""
+    made = secrets_of(make(), database)
+
+    done = database.run(lambda connection: accept(connection, make(kms_key_id="a-key"), made))
+    assert done.before == done.after
+    assert sorted(database.read(marks_in) or {}) == NAMES
+
+
 def test_files_that_are_there_serve_while_the_database_is_away_and_none_is_made(settings: Any, tmp_path: Path) -> None:
     (tmp_path / "no-folder").touch()
     gone = settings(database_url=f"sqlite:///{tmp_path}/no-folder/test.sqlite")
