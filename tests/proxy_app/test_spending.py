@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import pytest
+from sqlalchemy import Connection
 
 from core.db import Database
 from proxy_app.spending import Reservation
 from tests.proxy_app.sharing_world import Fickle
 from tests.proxy_app.spending_world import DOLLAR, World, costs, grant, refusal, unasked
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -129,3 +135,34 @@ def test_of_a_key_that_finished_some_twice_the_mean_is_reserved(world: World) ->
     for _ in range(5):
         worker.finished(world.record(100_000))
     assert worker.reserve(grant(), unasked).micros == 200_000
+
+
+@dataclass
+class Overtaken(Database):
+    """The real database, whose first answer is under way while something else happens."""
+
+    real: Database
+    meanwhile: Callable[[], None]
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        found = self.real.read(work)
+        happens, self.meanwhile = self.meanwhile, lambda: None
+        happens()
+        return found
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        return self.real.run(work)
+
+
+def test_a_slow_look_at_the_ledger_does_not_undo_a_quicker_one(world: World) -> None:
+    worker = world.worker()
+    worker.reserve(grant(), costs(1)).release()
+
+    def a_quicker_one() -> None:
+        world.now += 1
+        world.spend(4 * DOLLAR)
+        worker.absorb()
+
+    worker._database = Overtaken(world.database, a_quicker_one)
+    worker.absorb()
+    assert worker.spent_micros("usr_1") == 4 * DOLLAR
