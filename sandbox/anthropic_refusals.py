@@ -88,7 +88,7 @@ def _check_body(asked: Asked, betas: tuple[str, ...], counting: bool) -> None:
     if not isinstance(body.get("stream", False), bool):
         raise Invalid("stream: Input should be a valid boolean")
     _check_fields(body, betas)
-    check_messages(body["messages"], ("user", "assistant", "system"))
+    check_messages(body["messages"], ("user", "assistant", "system"), silent_settings=True)
     check_system(body.get("system"))
     check_tools(body.get("tools"))
     for index, message in enumerate(body["messages"]):

@@ -32,14 +32,18 @@ def check_required(body: Json, names: tuple[str, ...]) -> None:
         raise Invalid("max_tokens: Input should be greater than or equal to 1")
 
 
-def check_messages(messages: Any, roles: tuple[str, ...]) -> None:
-    """Shape, roles, content, and the pairing of tool_use with tool_result."""
+def check_messages(messages: Any, roles: tuple[str, ...], *, silent_settings: bool = False) -> None:
+    """Shape, roles, content, and the pairing of tool_use with tool_result. `silent_settings`: a system message may say nothing
+    when it has settings for its turn (observed of Claude Code 2.1.330 after `/compact`)."""
     if not isinstance(messages, list):
         raise Invalid("messages: Input should be a valid list")
     if not messages:
         raise Invalid("messages: at least one message is required")
     for index, message in enumerate(messages):
-        _check_message(index, message, roles, last=index == len(messages) - 1)
+        last = index == len(messages) - 1
+        _check_message(
+            index, message, roles, "system" if silent_settings and _only_sets(message) else "assistant" if last else ""
+        )
     _check_pairs(messages)
 
 
@@ -88,7 +92,12 @@ def nested_blocks(path: str, block: Json) -> Iterator[Place]:
                 yield f"{path}.tool_result.content.{position}", inner
 
 
-def _check_message(index: int, message: Any, roles: tuple[str, ...], last: bool) -> None:
+def _only_sets(message: Any) -> bool:
+    return isinstance(message, dict) and message.get("role") == "system" and "output_config" in message
+
+
+def _check_message(index: int, message: Any, roles: tuple[str, ...], may_be_empty: str) -> None:
+    """`may_be_empty`: the role that needs no content here."""
     if not isinstance(message, dict):
         raise Invalid(f"messages.{index}: Input should be a valid dictionary")
     if message.get("role") not in roles:
@@ -99,7 +108,7 @@ def _check_message(index: int, message: Any, roles: tuple[str, ...], last: bool)
     content = message["content"]
     if not isinstance(content, (str, list)):
         raise Invalid(f"messages.{index}.content: Input should be a valid list")
-    if not content and not (last and message["role"] == "assistant"):
+    if not content and message["role"] != may_be_empty:
         raise Invalid(f"messages.{index}: {EMPTY}")
     for position, block in enumerate(content if isinstance(content, list) else ()):
         if not isinstance(block, dict) or not isinstance(block.get("type"), str):

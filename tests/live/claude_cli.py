@@ -125,7 +125,8 @@ def without_thoughts(told: Transcript) -> Transcript:
 
 def _entries(event: dict[str, Any], ordinal: Callable[[str], int]) -> Iterator[tuple[Any, ...]]:
     if event["type"] in ("assistant", "user"):
-        for block in event["message"]["content"]:
+        content = event["message"]["content"]
+        for block in [{"type": "text", "text": content}] if isinstance(content, str) else content:
             yield _entry(block, ordinal)
     elif event["type"] == "result":
         ending = [event.get(key) for key in ("subtype", "is_error", "num_turns", "stop_reason", "permission_denials")]

@@ -41,6 +41,14 @@ def test_a_field_passes_with_the_beta_that_opens_it(plan: Caller) -> None:
     assert plan.ask(headers=headers, context_management={"edits": []}).status == 200
 
 
+@pytest.mark.parametrize(("message", "status"), [({"output_config": {"effort": "low"}}, 200), ({}, 400)])
+def test_a_system_message_may_be_empty_when_it_sets_something(plan: Caller, message: dict[str, Any], status: int) -> None:
+    headers = {"anthropic-beta": "claude-code-20250219,per-turn-control-2026-07-01"}
+    empty = {"role": "system", "content": [], **message}
+    assert plan.ask(headers=headers, messages=[*TEXT, empty, *TEXT]).status == status
+    assert plan.ask(headers=headers, messages=[*TEXT, empty]).status == status
+
+
 def test_a_tool_call_without_its_result_is_refused(plan: Caller) -> None:
     use = {"type": "tool_use", "id": "toolu_1", "name": "x", "input": {}}
     reply = plan.ask(messages=[*TEXT, {"role": "assistant", "content": [use]}, *TEXT])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from proxy_app.bedrock.models import ModelCatalogue
@@ -68,3 +69,11 @@ def test_edits_of_the_context_that_the_model_lacks_go(bench: Any) -> None:
     ]
     body = bench.body(betas=("context-management-2025-06-27",), context_management={"edits": edits})
     assert body["context_management"] == {"edits": [{"type": "clear_tool_uses_20250919"}]}
+
+
+def test_a_flag_stays_behind_where_the_model_has_nothing_of_what_it_opens(bench: Any) -> None:
+    able = bench.catalogue.capabilities("claude-opus-5-5")
+    lacking = replace(able, features=able.features - {"messages.output_config"})
+    asked = ("per-turn-control-2026-07-01",)
+    sent = [repair({"max_tokens": 9, "messages": bench.hi}, asked, each).betas for each in (able, lacking)]
+    assert sent == [asked, ()]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 OLD = "claude-sonnet-4-5"
 HI: list[dict[str, Any]] = [{"role": "user", "content": "hi"}]
 BASH = {"name": "Bash", "description": "runs", "input_schema": {"type": "object"}}
@@ -92,3 +94,14 @@ def test_only_a_note_of_the_system_ends_with_its_turn(bench: Any) -> None:
     """A user's message may hold the results of calls: without it the conversation would be refused."""
     first = {"role": "user", "content": "hi", "clear_at": "next_user_message"}
     assert bench.body(messages=[first, {"role": "assistant", "content": "ok"}, *HI])["messages"][0] == HI[0]
+
+
+@pytest.mark.parametrize("model", ["claude-opus-5-5", "claude-opus-4-8", "claude-sonnet-4-5"])
+def test_a_system_message_that_only_sets_the_effort_of_its_turn_goes(bench: Any, model: str) -> None:
+    """Claude Code sends one after `/compact`; what it says in its settings the whole request says too."""
+    setting = {"role": "system", "content": [], "output_config": {"effort": "medium"}}
+    betas = ("per-turn-control-2026-07-01", "mid-conversation-system-2026-04-07")
+    body = bench.body(model, betas, messages=[*bench.hi, setting, {"role": "assistant", "content": "yes"}, *bench.hi])
+    assert [(message["role"], bool(message["content"])) for message in body["messages"]] == [
+        ("user", True), ("assistant", True), ("user", True),
+    ]  # fmt: skip
