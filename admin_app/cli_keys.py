@@ -71,7 +71,7 @@ def _link(desk: Desk, arguments: Namespace) -> Answer:
     user = desk.user(arguments.user)
     if arguments.withdraw:
         ended = desk.change(lambda doing: _withdraw(doing, user.id))
-        return Answer({"withdrawn": ended}, f"Withdrew {ended} links of {user.name}.")
+        return Answer({"withdrawn": ended}, f"Withdrew {ended} link{'s' * (ended != 1)} of {user.name}.")
     claim = desk.does(claim_operations.OPEN, claim_operations.NewLink(user_id=user.id, **_chosen(arguments, desk.now())))
     until = f"{claim.expires_at:%Y-%m-%dT%H:%M:%SZ}"
     text = f"Send this to {user.name}. Whoever opens it first gets a key; good once, until {until}:\n\n    {claim.url}"
