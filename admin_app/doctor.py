@@ -95,7 +95,9 @@ def look_at_disk(settings: Settings) -> Iterator[Finding]:
     said = f"{free / 1024**2:,.0f} MB free where the spool is"
     if free < _LITTLE:
         make = problem if free < _TOO_LITTLE else warning
-        yield make("disk", said, "Make room: with a full disk records of requests are only in the log.")
+        yield make(
+            "disk", said, "Make room: with a full disk records of requests wait in memory, and at last stand in the log alone."
+        )
     else:
         yield well("disk", said)
     waiting = look_into_spools(settings.spool_dir)

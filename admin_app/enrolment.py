@@ -87,7 +87,7 @@ class EnrolmentPage:
         code = qr_code(second_factor.setup_address(secret, actor.username))
         groups = " ".join(secret[start : start + 4] for start in range(0, len(secret), 4))
         values: dict[str, Any] = {"token": self._doorkeeper.token(req), "problem": problem}
-        values |= {"sealed": sealed, "secret": groups, "qr": code}
+        values |= {"sealed": sealed, "secret": groups, "qr": code, "is_demanded": self._credentials.requires_totp}
         resp.content_type = falcon.MEDIA_HTML
         resp.text = self._pages.render("account/enrolment.html", **values)
 

@@ -173,7 +173,8 @@ def perform(operation: Operation, work: Work, taken: Shape) -> Any:
 def check_allowed(operation: Operation, actor: Actor, now: datetime) -> None:
     """Raises NotAllowed, NotConfirmed."""
     if not actor.role.includes(operation.role):
-        raise NotAllowed(f"this needs the role {operation.role}; {actor.username} is {actor.role}")
+        who = "this token" if actor.via == "api_token" else actor.username  # an owner's token may do less than its owner
+        raise NotAllowed(f"this needs the role {operation.role}; {who} is {actor.role}")
     if operation.is_sensitive and not is_confirmed(actor, now):
         raise NotConfirmed("confirm with your password first")
 

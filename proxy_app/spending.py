@@ -225,8 +225,9 @@ class Spending:
         if total + micros > budget:
             whose = "of this access key" if access_key_id else "of its user"
             resets = account.month.ends.astimezone(self._rules.zone).strftime("%Y-%m-%d")
+            state = "is used up" if total >= budget else "has no room for this request"
             raise _spent(
-                f"the Bedrock budget {whose} is used up: {dollars(total)} of {dollars(budget)} spent or reserved this month; "
+                f"the Bedrock budget {whose} {state}: {dollars(total)} of {dollars(budget)} spent or reserved this month; "
                 f"it begins anew on {resets} ({self._rules.zone.key}). Ask your administrator to raise it"
             )
         if self._clock() - account.read_at > _STALE_S:

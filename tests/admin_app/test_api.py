@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -215,6 +216,12 @@ def test_what_contradicts_what_is_there_is_a_conflict(world: ApiWorld) -> None:
     world.add_user("Ada")
 
     assert problem(world.ask("POST", "/users", {"name": "Ada"})) == (409, "conflict")
+
+
+def test_of_an_owners_token_that_may_do_less_it_is_not_said_that_the_owner_may_not(world: ApiWorld) -> None:
+    world.bearers.actors["ci"] = replace(world.bearers.actors["editor"], via="api_token", username="the owner")
+    answer = world.ask("GET", "/admins", token="ci")
+    assert (problem(answer), answer.json["detail"]) == ((403, "not-allowed"), "This needs the role owner; this token is editor.")
 
 
 def test_a_role_that_does_not_reach_is_refused_before_the_body_is_read(world: ApiWorld) -> None:

@@ -169,6 +169,16 @@ def test_a_secret_sealed_for_somebody_else_cannot_be_turned_on(door: Door) -> No
     assert mine.post("/admin/account/totp", secret=sealed, totp="000000").status_code == 400
 
 
+@pytest.mark.parametrize("is_demanded", [True, False])
+def test_whoever_need_not_set_it_up_can_go_back_without_signing_out(door: Door, is_demanded: bool) -> None:
+    browser = door.browser(admin_require_totp=is_demanded)
+    door.enter(browser)
+
+    page = browser.get("/admin/account/totp").text
+
+    assert ('<a href="/admin/account">Not now</a>' in page, "Sign out instead" in page) == (not is_demanded, is_demanded)
+
+
 def test_the_qr_code_needs_no_inline_style_and_no_script(door: Door) -> None:
     page = door.signed_in().get("/admin/account/totp").text
 

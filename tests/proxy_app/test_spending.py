@@ -100,8 +100,13 @@ def test_a_user_and_a_key_have_budgets_of_their_own(world: World) -> None:
 def test_the_message_has_the_amount_and_the_day_over_there(world: World) -> None:
     world.spend(9_990_000)
     words = str(refusal(world.worker(), grant(), DOLLAR))
-    assert "$9.99 of $10.00" in words
+    assert "has no room for this request: $9.99 of $10.00" in words
     assert "anew on 2026-12-01 (Europe/Berlin)" in words
+
+
+def test_a_budget_of_which_nothing_is_left_is_said_to_be_used_up(world: World) -> None:
+    world.spend(10 * DOLLAR)
+    assert "is used up: $10.00 of $10.00" in str(refusal(world.worker(), grant(), 1))
 
 
 def test_last_months_spend_is_no_matter_any_more(world: World) -> None:
