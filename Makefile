@@ -30,9 +30,9 @@ demo: $(VENV)/.production
 
 setup: $(VENV)/.development
 
-# One more than the two cores that CI has: what a live test does is wait, half of the time.
+# Two for each core that CI has: what most tests do is wait for what they started, half of the time.
 test: $(VENV)/.development
-	$(BIN)/python -m pytest -n $(or $(TEST_PROCESSES),3) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(or $(TEST_PROCESSES),4) --dist loadfile --no-loadscope-reorder
 
 # Two halves that may run at the same time (make --jobs=2 --output-sync=target prove): what measures time, and the books.
 prove: prove-admin prove-books
