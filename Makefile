@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LINT := .venv-lint/bin
 
-.PHONY: help setup setup-lint run demo test prove prove-admin prove-image screenshots bench lint lint-code lint-ecs lock clean
+.PHONY: help setup setup-lint run demo test prove prove-admin prove-books prove-image screenshots bench lint lint-code lint-ecs lock clean
 
 help:
 	@echo "make run    serve on 127.0.0.1:8080 with SQLite in var/"
@@ -15,6 +15,7 @@ help:
 	@echo "make test   every test this machine allows; what it cannot run is skipped by name"
 	@echo "make prove  the long proofs: a million records, 100,000 requests, thirty kills; minutes"
 	@echo "make prove-admin  of these what the admin takes, with its tables: pages, event loop, developers beside it"
+	@echo "make prove-books  of these what the ledger takes: a million records, 100,000 requests, thirty kills"
 	@echo "make prove-image  the container image, built and run; needs root, podman, crun and debootstrap"
 	@echo "make lint   ruff and mypy --strict; after make setup-lint also cfn-lint, checkov, shellcheck, hadolint"
 	@echo "make screenshots   pictures of every page into docs/screenshots, with a team at work"
@@ -29,13 +30,12 @@ demo: $(VENV)/.production
 
 setup: $(VENV)/.development
 
-# One more than the two cores that CI has: what a live test does is wait, half of the time.
+# Two for each core that CI has: what most tests do is wait for what they started, half of the time.
 test: $(VENV)/.development
-	$(BIN)/python -m pytest -n $(or $(TEST_PROCESSES),3) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(or $(TEST_PROCESSES),4) --dist loadfile --no-loadscope-reorder
 
-# In groups (tests/prove/conftest.py): what measures time in one process, the rest in the other.
-prove: $(VENV)/.development
-	$(BIN)/python -m pytest tests/prove -m prove -n $(or $(PROVE_PROCESSES),2) --dist loadgroup
+# Two halves that may run at the same time (make --jobs=2 --output-sync=target prove): what measures time, and the books.
+prove: prove-admin prove-books
 
 screenshots: $(VENV)/.development
 	$(BIN)/python -m tests.browser.screenshots
@@ -61,6 +61,9 @@ lint-ecs: .venv-lint/.linters
 prove-admin: $(VENV)/.development
 	$(BIN)/python -m pytest -q -s -m prove tests/prove/test_admin_speed.py tests/prove/test_hub_gaps.py \
 		tests/prove/test_reports_beside_requests.py
+
+prove-books: $(VENV)/.development
+	$(BIN)/python -m pytest -q -m prove tests/prove/test_million.py tests/prove/test_hundred_thousand.py tests/prove/test_kills.py
 
 prove-image: $(VENV)/.development
 	$(BIN)/python -m pytest tests/prove/test_image.py -m image

@@ -1,5 +1,4 @@
-"""The proofs at full size run in two processes: those that measure time one after the other in one of them, with one house of a
-million requests between them, the others in the second."""
+"""One house of a million requests for all proofs that measure time in a process: half a minute to make, seconds to copy."""
 
 from __future__ import annotations
 
@@ -10,14 +9,6 @@ from typing import Any
 import pytest
 
 from tests.prove import crowd
-
-TIMED = ("test_admin_speed.py", "test_hub_gaps.py", "test_reports_beside_requests.py")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.parent.name == "prove":
-            item.add_marker(pytest.mark.xdist_group("timed" if item.path.name in TIMED else item.path.name))
 
 
 @pytest.fixture(scope="session")
