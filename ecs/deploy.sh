@@ -33,8 +33,10 @@ ask() { # ask WORD ARGUMENTS...: what aws answers; in a dry run the command, and
 }
 output() { ask "$1.$2" cloudformation describe-stacks --stack-name "$name-$1" --query "Stacks[0].Outputs[?OutputKey=='$2'].OutputValue"; }
 
-stack() { # stack WHICH Parameter=value...
-  local which="$1"; shift
+stack() { # stack WHICH Parameter=value..., and those of the setting WHICH_PARAMETERS, which are the last word
+  local which="$1" more pair; shift
+  more="$(tr '[:lower:]' '[:upper:]' <<<"$which")_PARAMETERS"
+  for pair in ${!more:-}; do set -- "$@" "$pair"; done
   run cloudformation deploy --stack-name "$name-$which" --template-file "$here/$which.yaml" --no-fail-on-empty-changeset \
     --capabilities CAPABILITY_IAM --tags "application=$name" --parameter-overrides "Name=$name" "$@" ||
     die "the stack $name-$which was not deployed, and nothing after it was touched. Why: aws cloudformation describe-stack-events" \

@@ -77,6 +77,14 @@ def test_a_stack_of_which_only_a_plan_was_made_does_not_stand_yet(desk: Desk) ->
     assert values_of(desk, "service", "FirstDeployment") == ["yes", "no"]
 
 
+@pytest.mark.parametrize("stack", ORDER)
+def test_any_other_parameter_of_a_stack_can_be_given_and_is_the_last_word(desk: Desk, stack: str) -> None:
+    setting = f'{stack.upper()}_PARAMETERS="Name=other Second=2"'
+    (desk.folder / "config.env").write_text(f"{CONFIG}\n{setting}\n")
+    assert desk.run("deploy").returncode == 0
+    assert (values_of(desk, stack, "Name"), values_of(desk, stack, "Second")) == (["other"], ["2"])
+
+
 def values_of(desk: Desk, stack: str, name: str) -> list[str]:
     """What each deployment of a stack said of a parameter."""
     calls = [call for call in desk.calls if call[:2] == ["cloudformation", "deploy"] and f"claude-code-proxy-{stack}" in call]
