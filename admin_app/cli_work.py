@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 NOBODY_KNOWN = "command line"
 
 
-def at_the_machine(username: str = "") -> Actor:
+def at_the_machine() -> Actor:
     """Who runs the command, by the operating system's word: the name of the process's user, where it has one."""
-    return Actor("", username or os_username(), Role.OWNER, "cli", "", "")
+    return Actor("", os_username(), Role.OWNER, "cli", "", "")
 
 
 def os_username() -> str:

@@ -6,7 +6,7 @@ Written as it is read, some hundred rows a transaction, so that its size is nobo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -20,10 +20,11 @@ from admin_app.front import Front, Texts, query_of
 from admin_app.listings import Listing, of_access_keys, of_sessions, of_users
 from admin_app.operation import BadFields, Shape, Work
 from admin_app.user_operations import FindUsers
-from core.key_list import KeyFilter, key_lines
-from core.session_list import sessions_in_order
+from core.key_list import KeyFilter, KeyLine, key_lines
+from core.keyset import Page, Place
+from core.session_list import SessionLine, sessions_in_order
 from core.threads import paced
-from core.user_list import UserFilter, user_lines
+from core.user_list import UserFilter, UserLine, user_lines
 
 T = TypeVar("T")
 
@@ -71,32 +72,44 @@ class SessionsFile:
 
 
 def _users(work: Work, asked: FindUsers) -> Iterator[Listing]:
-    wanted, month, after = UserFilter(asked.search, asked.status, asked.strategy, asked.sort), work.tools.month(work.now), None
-    while True:
-        page = work.read(lambda doing, at=after: user_lines(doing.connection, wanted, work.now, month, _A_BATCH, at))  # type: ignore[misc]
+    wanted, month = UserFilter(asked.search, asked.status, asked.strategy, asked.sort), work.tools.month(work.now)
+
+    def page_after(place: Place | None) -> Page[UserLine]:
+        return work.read(lambda doing: user_lines(doing.connection, wanted, work.now, month, _A_BATCH, place))
+
+    for page in _pages(page_after):
         yield from (of_users([line.user for line in some]) for some in _pieces(page.lines))
-        if (after := page.last) is None:
-            return
 
 
 def _keys(work: Work, asked: FindKeys) -> Iterator[Listing]:
     """The newest first, whatever the list is sorted by: the one order in which nothing moves while it is read."""
-    wanted, month, after = KeyFilter(asked.search, asked.user_id, asked.status), work.tools.month(work.now), None
-    while True:
-        page = work.read(lambda doing, at=after: key_lines(doing.connection, wanted, work.now, month, _A_BATCH, at))  # type: ignore[misc]
+    wanted, month = KeyFilter(asked.search, asked.user_id, asked.status), work.tools.month(work.now)
+
+    def page_after(place: Place | None) -> Page[KeyLine]:
+        return work.read(lambda doing: key_lines(doing.connection, wanted, work.now, month, _A_BATCH, place))
+
+    for page in _pages(page_after):
         yield from (of_access_keys([line.key for line in some], work.now) for some in _pieces(page.lines))
-        if (after := page.last) is None:
-            return
 
 
 def _sessions(work: Work, asked: FindSessions) -> Iterator[Listing]:
     """In the order of keys and ids, in which nothing moves while it is read."""
-    wanted, after = work.read(lambda doing: filter_of(doing, asked)[0]), None
-    while True:
-        page = work.read(lambda doing, at=after: sessions_in_order(doing.connection, wanted, _A_BATCH, at))  # type: ignore[misc]
+    wanted = work.read(lambda doing: filter_of(doing, asked)[0])
+
+    def page_after(place: Place | None) -> Page[SessionLine]:
+        return work.read(lambda doing: sessions_in_order(doing.connection, wanted, _A_BATCH, place))
+
+    for page in _pages(page_after):
         yield from (of_sessions(some) for some in _pieces(page.lines))
-        if (after := page.last) is None:
-            return
+
+
+def _pages(page_after: Callable[[Place | None], Page[T]]) -> Iterator[Page[T]]:
+    """All of them, from the first one on, each read when it is asked for."""
+    page = page_after(None)
+    yield page
+    while page.last is not None:
+        page = page_after(page.last)
+        yield page
 
 
 def _pieces(lines: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -6,20 +6,20 @@ Invariants: at most seven queries whatever the tables hold; nothing is asked of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from admin_app.fields import usd
-from admin_app.first_steps_operations import StepsShown, steps_shown
 from admin_app.operation import Doing, Offer, Operation, Shape, Shown, asks
 from admin_app.usage_operations import Figures, UsageSeries, Zone, figures_of
 from admin_app.usage_ranges import Cut, cut, range_of, zone_of
 from core.actor import Role
 from core.budget import month_of
 from core.dashboard import Attention, Latency, PlanUses, Spend, attention, latency_of, plan_uses, spend_of
-from core.first_steps import first_steps
+from core.first_steps import FirstSteps, first_steps
 from core.heartbeat import WorkerSeen, list_workers
 from core.ledger import SUMMED
 from core.usage_series import OTHERS, Scope, series_of
@@ -34,6 +34,15 @@ class AskDashboard(Shape, frozen=True, kw_only=True):
 
     range: Literal["today", "24h", "7d"] = "24h"
     zone: Zone = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepsShown:
+    """`has_server_secret` is true wherever this runs: nothing is served without. `base_url` is the proxy's."""
+
+    found: FirstSteps
+    has_server_secret: bool
+    base_url: str
 
 
 class DashboardShown(Shown, frozen=True, kw_only=True):
@@ -94,7 +103,7 @@ def _dashboard(doing: Doing, taken: AskDashboard) -> DashboardShown:
         plans=plan_uses(connection, doing.now),
         attention=list(attention(connection, doing.now, month.name)),
         workers=_workers(doing, list_workers(connection)),
-        steps=None if steps.are_done else steps_shown(doing, steps),
+        steps=None if steps.are_done else StepsShown(steps, doing.tools.server_secret != "", settings.base_url),
     )
 
 

@@ -1,6 +1,6 @@
 """Which time a report is about, and into what it is cut: ranges by name or from and until, in the reader's time zone.
 
-Pure. Invariants: a range has at most MOST_BUCKETS buckets, whatever is asked for; days begin at midnight over there, also
+Pure. Invariants: a range has at most 400 buckets (`_LONGEST`), whatever is asked for; days begin at midnight over there, also
 when clocks change; what is out of the hourly sums begins and ends with an hour.
 """
 
@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from admin_app.operation import BadFields
 from core.usage_report import buckets
 
-MOST_BUCKETS = 400
 RANGES: Mapping[str, str] = MappingProxyType(
     {
         "3h": "last 3 hours",

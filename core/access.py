@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select
 
 from core.models import access_keys, bedrock_keys, users
 from core.settings import Settings
@@ -92,7 +92,7 @@ def load_grant(connection: Connection, key_hash: str, now: datetime) -> StoredGr
     return StoredGrant(key.user_id, key.id, strategy, expires_at, attached, *most)
 
 
-def is_valid_at(now: datetime) -> Any:
+def is_valid_at(now: datetime) -> ColumnElement[bool]:
     """The condition on `access_keys` that a key is neither revoked nor expired."""
     return and_(access_keys.c.revoked_at.is_(None), or_(access_keys.c.expires_at.is_(None), access_keys.c.expires_at > now))
 

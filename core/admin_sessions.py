@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, or_, select, update
 
 from core.access import NotFound
 from core.actor import Actor, Role
@@ -143,7 +143,7 @@ def delete_all(connection: Connection, admin_id: str) -> None:
     connection.execute(delete(admin_sessions).where(admin_sessions.c.admin_id == admin_id))
 
 
-def _good_at(now: datetime) -> tuple[Any, ...]:
+def _good_at(now: datetime) -> tuple[ColumnElement[bool], ...]:
     used_lately = or_(admin_sessions.c.kind == Kind.JWT, admin_sessions.c.last_used_at > now - IDLE)
     return admin_sessions.c.revoked_at.is_(None), admin_sessions.c.expires_at > now, used_lately
 

@@ -179,13 +179,13 @@ def end_all_credentials(connection: Connection, admin_id: str, now: datetime, ke
     api_tokens.revoke_above(connection, admin_id, None, now)
 
 
-def new_row(username: str, role: Role, password_hash: str, now: datetime, is_managed: bool = False) -> dict[str, Any]:
+def new_row(username: str, role: Role, password_hash: str, now: datetime) -> dict[str, Any]:
     return {
         "id": new_id("adm"),
         "username": username,
         "role": role,
         "status": AdminStatus.ACTIVE,
-        "is_managed": is_managed,
+        "is_managed": False,
         "password_hash": password_hash,
         "totp_sealed": b"",
         "totp_last_step": 0,

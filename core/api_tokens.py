@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
 
 from core.access import Invalid, LimitReached, NotFound
 from core.actor import Actor, Role
@@ -129,7 +129,7 @@ def delete_all(connection: Connection, admin_id: str) -> None:
     connection.execute(delete(api_tokens).where(api_tokens.c.admin_id == admin_id))
 
 
-def _good_at(now: datetime) -> tuple[Any, ...]:
+def _good_at(now: datetime) -> tuple[ColumnElement[bool], ...]:
     not_expired = or_(api_tokens.c.expires_at.is_(None), api_tokens.c.expires_at > now)
     return api_tokens.c.revoked_at.is_(None), not_expired
 

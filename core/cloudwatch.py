@@ -36,13 +36,13 @@ class MetricsUnavailable(Exception):
     """CloudWatch did not answer, or refused. The text names the region and AWS's reason."""
 
 
-def bedrock_sums(region: str, since: datetime, until: datetime, models: Collection[str], client: Any = None) -> Sums:
+def bedrock_sums(region: str, since: datetime, until: datetime, models: Collection[str]) -> Sums:
     """By day and model id, the figures of `METRICS`; of `models`, and of every other Claude that CloudWatch knows there.
 
     Blocks on the network. Raises MetricsUnavailable. `since` and `until` are midnights UTC.
     """
     try:
-        client = client or _client(region)
+        client = _client(region)
         wanted = sorted({*models, *(model for model in _known(client) if any(word in model.lower() for word in _OURS))})
         found: Sums = {}
         for model, figure, values in _asked(client, wanted, since, until):

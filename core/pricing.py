@@ -109,7 +109,7 @@ class _Quote:
 
 
 class PriceList:
-    """Prices of all models. Immutable but for what it remembers of names; `with_prices` gives a new one."""
+    """Prices of all models. Of two rows of one model and date the later counts. Immutable but for what it remembers of names."""
 
     def __init__(self, prices: Iterable[Price]) -> None:
         self._by_model: dict[str, list[Price]] = {}
@@ -134,10 +134,6 @@ class PriceList:
         """The price in force then, of a model by any spelling; None when it has none of its own."""
         known = self._known(canonical_name(model))
         return _in_force(tuple(self._by_model[known]), at) if known else None
-
-    def with_prices(self, newer: Iterable[Price]) -> PriceList:
-        """The same list with these rows added; a row of the same model and date replaces the old one."""
-        return PriceList((*self.prices, *newer))
 
     def cost_micros(self, usage: Usage, model: str, provider: ProviderName, place: str = "", at: float = 0.0) -> Priced:
         """What `usage` costs. `model` may be any spelling (alias, Bedrock id, `[1m]`), `at` is unix seconds.

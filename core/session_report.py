@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, String, Subquery, and_, case, column, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, String, Subquery, and_, case, column, func, or_, select
 
 from core.columns import UtcTime
 from core.keyset import By, Order
@@ -180,7 +180,7 @@ def _records(whose: Whose, session_ids: Sequence[str]) -> Subquery:
     return wanted.order_by(requests.c.started_at.desc()).limit(MOST_RECORDS).subquery()
 
 
-def _is_of(whose: Whose) -> Any:
+def _is_of(whose: Whose) -> ColumnElement[bool]:
     if whose.access_key_id:
         return requests.c.access_key_id == whose.access_key_id
     return requests.c.user_id == whose.user_id

@@ -33,18 +33,31 @@ ask() { # ask WORD ARGUMENTS...: what aws answers; in a dry run the command, and
 }
 output() { ask "$1.$2" cloudformation describe-stacks --stack-name "$name-$1" --query "Stacks[0].Outputs[?OutputKey=='$2'].OutputValue"; }
 
-stack() { # stack WHICH Parameter=value...
-  local which="$1"; shift
+stack() { # stack WHICH Parameter=value..., and those of the setting WHICH_PARAMETERS, which are the last word
+  local which="$1" more pair; shift
+  more="$(tr '[:lower:]' '[:upper:]' <<<"$which")_PARAMETERS"
+  for pair in ${!more:-}; do set -- "$@" "$pair"; done
   run cloudformation deploy --stack-name "$name-$which" --template-file "$here/$which.yaml" --no-fail-on-empty-changeset \
     --capabilities CAPABILITY_IAM --tags "application=$name" --parameter-overrides "Name=$name" "$@" ||
     die "the stack $name-$which was not deployed, and nothing after it was touched. Why: aws cloudformation describe-stack-events" \
       "--stack-name $name-$which --query \"StackEvents[?contains(ResourceStatus,'FAILED')].[LogicalResourceId,ResourceStatusReason]\""
 }
+stands() { # stands WHICH: whether the stack was ever made. What cannot be told ends the script: a guess would undo scaling
+  local said
+  if said="$(ask status cloudformation describe-stacks --stack-name "$name-$1" --query "Stacks[0].StackStatus" 2>&1)"; then
+    [ "$said" != REVIEW_IN_PROGRESS ]
+  else
+    case "$said" in *"does not exist"*) return 1 ;; *) die "whether there is a stack $name-$1, AWS did not say: $said" ;; esac
+  fi
+}
+guarded() { # guarded WHICH FIRST LATER Parameter=value...: with FIRST until it stands, so that what failed can be deleted
+  local which="$1" first="$2" later="$3"; shift 3
+  stands "$which" || stack "$which" "$first" "$@"
+  stack "$which" "$later" "$@"
+}
 service() { # service REVISION: no task is thrown away when the service is there already
-  local first=yes
-  if run cloudformation describe-stacks --stack-name "$name-service" >/dev/null 2>&1; then first=no; fi
-  stack service "TaskDefinition=$1" "FirstDeployment=$first" "HostName=$HOST_NAME" "CertificateArn=$CERTIFICATE_ARN" \
-    "AdminAllowedCidrs=$ADMIN_ALLOWED_CIDRS" "WebFirewall=${WEB_FIREWALL:-yes}"
+  guarded service FirstDeployment=yes FirstDeployment=no "TaskDefinition=$1" "HostName=$HOST_NAME" \
+    "CertificateArn=$CERTIFICATE_ARN" "AdminAllowedCidrs=$ADMIN_ALLOWED_CIDRS" "WebFirewall=${WEB_FIREWALL:-yes}"
 }
 start_task() { # start_task TASK_DEFINITION OPTIONS...: its ARN
   local definition="$1"; shift
@@ -56,8 +69,8 @@ start_task() { # start_task TASK_DEFINITION OPTIONS...: its ARN
 }
 base() {
   stack network "VpcCidr=${VPC_CIDR:-10.64.0.0/16}" "NatGateways=${NAT_GATEWAYS:-one-per-zone}" \
-    "PrivateEndpoints=${PRIVATE_ENDPOINTS:-no}" "ClientCidr=${CLIENT_CIDR:-0.0.0.0/0}"
-  stack data "MaxCapacity=${MAX_CAPACITY:-4}" "BackupDays=${BACKUP_DAYS:-14}"
+    "PrivateEndpoints=${PRIVATE_ENDPOINTS:-no}" "ClientCidr=${CLIENT_CIDR:-0.0.0.0/0}" "ZoneA=${ZONE_A:-}" "ZoneB=${ZONE_B:-}"
+  guarded data Protected=no Protected=yes "MaxCapacity=${MAX_CAPACITY:-4}" "BackupDays=${BACKUP_DAYS:-14}"
 }
 same_region() { # before anything is made: a network and a database in the wrong region take 20 minutes and cost money
   local of; of="$(cut -d: -f4 <<<"$CERTIFICATE_ARN")"
@@ -103,12 +116,14 @@ deploy)
   base
   stack tasks "Image=$IMAGE" "HostName=$HOST_NAME" "AdminAllowedCidrs=$ADMIN_ALLOWED_CIDRS" "AdminUsername=${ADMIN_USERNAME:-admin}" \
     "BedrockRegion=${BEDROCK_REGION:-us-east-1}" "TaskSize=${TASK_SIZE:-medium}" "CpuArchitecture=${CPU_ARCHITECTURE:-X86_64}" \
-    "BudgetTimezone=${BUDGET_TIMEZONE:-UTC}" "DatabaseSecret=${DATABASE_SECRET:-}"
+    "BudgetTimezone=${BUDGET_TIMEZONE:-UTC}" "DatabaseSecret=${DATABASE_SECRET:-}" \
+    "MetricsNamespace=${METRICS_NAMESPACE:-ClaudeCodeProxy}"
   migrate
   revision="$(output tasks ProxyTask)"
   service "$revision"
   stack observability "CriticalEmail=${CRITICAL_EMAIL:-}" "WarningEmail=${WARNING_EMAIL:-}" "InfoEmail=${INFO_EMAIL:-}" \
-    "BedrockDollarsAnHour=${BEDROCK_DOLLARS_AN_HOUR:-50}" "RunbookUrl=${RUNBOOK_URL:-ecs/README.md}"
+    "BedrockDollarsAnHour=${BEDROCK_DOLLARS_AN_HOUR:-50}" "RunbookUrl=${RUNBOOK_URL:-ecs/README.md}" \
+    "MetricsNamespace=${METRICS_NAMESPACE:-ClaudeCodeProxy}"
   echo "Let $HOST_NAME point to: $(output service LoadBalancerName)"
   ;;
 rollback)

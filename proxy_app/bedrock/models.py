@@ -224,9 +224,9 @@ class ModelCatalogue:
         return None
 
 
-def load_catalogue(path: Path = _FILE) -> ModelCatalogue:
+def load_catalogue() -> ModelCatalogue:
     """Reads the two JSON files; called once, by the composition root. Raises OSError or KeyError when they are not whole."""
-    raw: dict[str, Any] = orjson.loads(path.read_bytes())
+    raw: dict[str, Any] = orjson.loads(_FILE.read_bytes())
     models = {anthropic_id: _model(anthropic_id, row) for anthropic_id, row in raw["models"].items()}
     aliases = {alias: anthropic_id for anthropic_id, row in raw["models"].items() for alias in row["aliases"]}
     rules = tuple((start, geo) for start, geo in raw["region_rules"])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import pytest
 from falcon.testing import Result, TestClient
 
 from admin_app.admission import TooMany, Wrong
@@ -19,22 +21,14 @@ from admin_app.operation import Offer, Tools
 from core.access import Refused
 from core.actor import Actor, Role
 from core.crypto import LocalVault
-from core.db import Database
+from core.db import Database, open_database
 from core.heartbeat import Load, Worker, WorkerSeen
-from core.ports import ProbeResult
 from core.settings import Settings
-from core.types import Residency
+from tests.admin_app.desk import Probe
 from tests.core.office import NOW, SERVER_SECRET
 
 BASE = "/admin/api/v1"
 JSON = {"content-type": "application/json"}
-
-
-class NoProbe:
-    """Nothing here asks AWS."""
-
-    def test(self, region: str, secret: str, residency: Residency) -> ProbeResult:
-        return ProbeResult(True, "not asked")
 
 
 @dataclass
@@ -85,7 +79,7 @@ class ApiWorld:
     app: ApiApp = field(init=False)
 
     def __post_init__(self) -> None:
-        tools = Tools(self.settings, SERVER_SECRET, LocalVault(bytes(32)), NoProbe(), frozenset, _seen)
+        tools = Tools(self.settings, SERVER_SECRET, LocalVault(bytes(32)), Probe(), frozenset, _seen)
         api = Api(self.database, tools, self.bearers, lambda: datetime.fromtimestamp(self.now, UTC))
         self.app = ApiApp(api, self.offers, Gate(self.settings, lambda: "req_1"))
 
@@ -120,3 +114,18 @@ def _seen() -> WorkerSeen:
 
 
 MakeWorld = Callable[..., ApiWorld]
+
+
+@pytest.fixture
+def database_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """SQLite alone: HTTP does not know the difference."""
+    copy = tmp_path / "api.sqlite"
+    copy.write_bytes(sqlite_template.read_bytes())
+    return f"sqlite:///{copy}"
+
+
+@pytest.fixture
+def world(database_url: str) -> Iterator[ApiWorld]:
+    database = open_database(Settings(database_url=database_url), pool_size=1)
+    yield ApiWorld(database)
+    database.close()

@@ -31,13 +31,13 @@ PUBLIC_URL = "https://proxy.example.com"
 
 @dataclass
 class Probe:
-    """Answers what a test wants AWS to answer, and remembers what it was asked with: region and secret."""
+    """Answers what a test wants AWS to answer, and remembers what it was asked with."""
 
     result: ProbeResult = field(default_factory=lambda: ProbeResult(True, "a model answered"))
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    asked: list[tuple[str, str, Residency]] = field(default_factory=list)
 
     def test(self, region: str, secret: str, residency: Residency) -> ProbeResult:
-        self.asked.append((region, secret))
+        self.asked.append((region, secret, residency))
         return self.result
 
 

@@ -14,27 +14,16 @@ import pytest
 from falcon.testing import Result
 
 from admin_app.app import AdminApp, Surroundings
-from core.crypto import LocalVault, hash_password
+from core.crypto import LocalVault
 from core.db import open_database
 from core.heartbeat import Load, Worker, WorkerSeen
 from core.local_files import LocalSecrets
 from core.log import AccessLog, LineWriter
-from core.ports import ProbeResult
 from core.settings import Settings
-from core.types import Residency
 from tests.admin_app.browser import Browser
+from tests.admin_app.desk import Probe
+from tests.admin_app.whole_app import HASH, SECRET
 from tests.core.office import NOW, Office
-
-PASSWORD = "correct horse battery staple"
-SECRET = "a signing secret for tests, not for use"
-HASH = hash_password(PASSWORD, rounds=4)
-
-
-class NoProbe:
-    """Nothing here asks AWS."""
-
-    def test(self, region: str, secret: str, residency: Residency) -> ProbeResult:
-        return ProbeResult(True, "not asked")
 
 
 @dataclass
@@ -48,7 +37,7 @@ class World:
 
     def around(self) -> Surroundings:
         writer = LineWriter(os.open(self.log_path, os.O_CREAT | os.O_WRONLY | os.O_APPEND))
-        vault, probe = LocalVault(bytes(32)), NoProbe()
+        vault, probe = LocalVault(bytes(32)), Probe()
         return Surroundings(
             self.seen, self.new_id, AccessLog(writer), vault, probe, frozenset(), lambda: self.now, lambda: self.now
         )

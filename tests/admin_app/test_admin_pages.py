@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,18 +11,10 @@ from core.actor import Role
 from core.api_tokens import NewToken, issue_token
 from tests.admin_app.browser import Browser
 from tests.admin_app.door import PASSWORD, Door
+from tests.admin_app.sign_in_door import door as door
 from tests.core.office import NOW, SERVER_SECRET
 
 HOME = "/admin/admins"
-
-
-@pytest.fixture
-def door(sqlite_template: Path, tmp_path: Path) -> Iterator[Door]:
-    copy = tmp_path / "door.sqlite"
-    copy.write_bytes(sqlite_template.read_bytes())
-    opened = Door(tmp_path, f"sqlite:///{copy}")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

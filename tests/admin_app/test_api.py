@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
@@ -13,6 +12,8 @@ import pytest
 from core.db import open_database
 from core.settings import Settings
 from tests.admin_app.api_world import BASE, JSON, ApiWorld
+from tests.admin_app.api_world import database_url as database_url
+from tests.admin_app.api_world import world as world
 
 MALFORMED = {
     "not JSON": '{"name": ',
@@ -26,21 +27,6 @@ MALFORMED = {
     "a huge number": '{"name": 1e999}',
     "a number of many digits": '{"name": ' + "9" * 20_000 + "}",
 }
-
-
-@pytest.fixture
-def database_url(sqlite_template: Path, tmp_path: Path) -> str:
-    """SQLite alone: HTTP does not know the difference."""
-    copy = tmp_path / "api.sqlite"
-    copy.write_bytes(sqlite_template.read_bytes())
-    return f"sqlite:///{copy}"
-
-
-@pytest.fixture
-def world(database_url: str) -> Iterator[ApiWorld]:
-    database = open_database(Settings(database_url=database_url), pool_size=1)
-    yield ApiWorld(database)
-    database.close()
 
 
 def problem(answer: Any) -> tuple[int, str]:

@@ -5,9 +5,6 @@ A bounded run with a fixed seed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from schemathesis import GenerationMode
 from schemathesis.checks import FailureGroup
@@ -16,9 +13,9 @@ from schemathesis.core.failures import Failure
 from admin_app.api_routes import all_offers
 from admin_app.operation import Doing, Nothing, Offer, Operation, Shape, asks
 from core.actor import Role
-from core.db import open_database
-from core.settings import Settings
 from tests.admin_app.api_world import ApiWorld, KnownBearers
+from tests.admin_app.api_world import database_url as database_url
+from tests.admin_app.api_world import world as world
 from tests.admin_app.generated import Effort, attack
 
 ALL = all_offers(KnownBearers())
@@ -28,15 +25,6 @@ EFFORT = Effort(examples=12)
 
 def named(offer: Offer) -> str:
     return offer.operation.name
-
-
-@pytest.fixture
-def world(sqlite_template: Path, tmp_path: Path) -> Iterator[ApiWorld]:
-    copy = tmp_path / "api.sqlite"
-    copy.write_bytes(sqlite_template.read_bytes())
-    database = open_database(Settings(database_url=f"sqlite:///{copy}"), pool_size=1)
-    yield ApiWorld(database)
-    database.close()
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["fitting", "unfitting"])

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,27 +18,13 @@ from admin_app.openapi_schemas import PREFIX
 from admin_app.operation import Nothing, Offer, Shape
 from admin_app.secret_fields import secret_fields
 from core.actor import Role
-from core.db import open_database
-from core.settings import Settings
 from core.version import VERSION
 from tests.admin_app.api_world import ApiWorld, KnownBearers
+from tests.admin_app.api_world import database_url as database_url
+from tests.admin_app.api_world import world as world
 
 ALL = all_offers(KnownBearers())
 CLOSED = [offer for offer in ALL if not offer.is_open]
-
-
-@pytest.fixture
-def database_url(sqlite_template: Path, tmp_path: Path) -> str:
-    copy = tmp_path / "api.sqlite"
-    copy.write_bytes(sqlite_template.read_bytes())
-    return f"sqlite:///{copy}"
-
-
-@pytest.fixture
-def world(database_url: str) -> Iterator[ApiWorld]:
-    database = open_database(Settings(database_url=database_url), pool_size=1)
-    yield ApiWorld(database)
-    database.close()
 
 
 def named(offer: Offer) -> str:

@@ -77,7 +77,7 @@ def test_an_attached_key_is_sealed_tested_and_never_told_again(desk: Desk, offic
 
     assert (attached.region, attached.residency, attached.health, attached.tested_at) == ("eu-west-1", "geo", "healthy", NOW)
     assert attached.test == does.TestShown(ok=True, reason="a model answered")
-    assert desk.probe.asked == [("eu-west-1", CANARY)]
+    assert desk.probe.asked == [("eu-west-1", CANARY, Residency.GEO)]
     told = msgspec.json.encode([attached, desk.does(does.GET, bedrock_key_id=attached.id), desk.does(does.LIST), desk.audited()])
     assert (CANARY.encode() in told, CANARY[:10].encode() in told) == (False, False)
     stored = office.database.read(lambda c: find_bedrock_key(c, attached.id)).key
@@ -134,7 +134,7 @@ def test_a_test_again_finds_the_key_well(desk: Desk, office: Office) -> None:
 
     tested = desk.does(does.TEST, bedrock_key_id=attached.id)
 
-    assert (tested.health, tested.test.ok, desk.probe.asked[-1]) == ("healthy", True, ("us-east-1", CANARY))
+    assert (tested.health, tested.test.ok, desk.probe.asked[-1]) == ("healthy", True, ("us-east-1", CANARY, Residency.GLOBAL))
 
 
 def test_neither_kms_nor_aws_is_waited_for_within_a_transaction(desk: Desk, office: Office) -> None:

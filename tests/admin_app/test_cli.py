@@ -20,22 +20,11 @@ from core.db import open_database
 from core.ports import ProbeResult
 from core.settings import Settings
 from core.types import Residency
+from tests.admin_app.desk import Probe
 from tests.installations import with_tables
 
 MODELS = frozenset({"claude-opus-5-5"})
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
-
-
-class Probe:
-    """Answers as it is told to and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.result = ProbeResult(True, "answered")
-        self.asked: list[tuple[str, str, Residency]] = []
-
-    def test(self, region: str, secret: str, residency: Residency) -> ProbeResult:
-        self.asked.append((region, secret, residency))
-        return self.result
 
 
 @dataclass(frozen=True)
@@ -55,7 +44,7 @@ class Terminal:
     def __init__(self, folder: Path) -> None:
         self.settings = Settings(data_dir=folder)
         self.environ = {"PROXY_DATA_DIR": str(folder)}
-        self.probe = Probe()
+        self.probe = Probe(ProbeResult(True, "answered"))
         self.served: list[bool] = []
         self.now = NOW
 

@@ -11,7 +11,7 @@ import pytest
 
 from admin_app.cli import run
 from admin_app.cli_desk import Outside
-from tests.admin_app.test_cli import Probe
+from tests.admin_app.desk import Probe
 
 OPERATIONS = (Path(__file__).parent.parent.parent / "docs" / "operations.md").read_text(encoding="utf-8")
 COMMANDS = sorted(set(re.findall(r"^\| `python -m admin_app ([a-z-]+(?: [a-z][a-z-]+)?)(?= |`)", OPERATIONS, re.MULTILINE)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import falcon
@@ -14,15 +12,7 @@ from core.actor import Role
 from core.admin_sessions import Caller
 from tests.admin_app.browser import Browser
 from tests.admin_app.door import Door
-
-
-@pytest.fixture
-def door(sqlite_template: Path, tmp_path: Path) -> Iterator[Door]:
-    copy = tmp_path / "door.sqlite"
-    copy.write_bytes(sqlite_template.read_bytes())
-    opened = Door(tmp_path, f"sqlite:///{copy}")
-    yield opened
-    opened.close()
+from tests.admin_app.sign_in_door import door as door
 
 
 class Page:

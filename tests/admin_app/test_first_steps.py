@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from admin_app.first_steps_operations import GET_FIRST_STEPS
+from admin_app import dashboard_operations as does
 from core.actor import Role
 from core.admins import add_admin
 from core.db import Database
@@ -30,7 +30,7 @@ def office(database: Database) -> Office:
 
 
 def checklist(desk: Desk, **more: Any) -> str:
-    values = {"steps": desk.does(GET_FIRST_STEPS), "may_edit": True, "may_own": False, **more}
+    values = {"steps": desk.does(does.GET).steps, "may_edit": True, "may_own": False, **more}
     return Pages("0.0.0").render("_first_steps.html", **values)
 
 
@@ -82,4 +82,4 @@ def test_when_all_is_done_nothing_is_left_of_it(desk: Desk, office: Office) -> N
     office.issue(office.add("Ada", Strategy.PLAN_ONLY))
     office.database.run(lambda c: write_batch(c, [RequestRecord("req_1", NOW.timestamp(), "u", "k")]))
 
-    assert (desk.does(GET_FIRST_STEPS), checklist(desk).strip()) == (None, "")
+    assert (desk.does(does.GET).steps, checklist(desk).strip()) == (None, "")

@@ -7,6 +7,7 @@ import re
 from core.audit import Filter, entries
 from core.circuit_rows import OPEN, CircuitRow, write_circuits
 from core.ports import ProbeResult
+from core.types import Residency
 from tests.admin_app.browser import Browser
 from tests.admin_app.desk import CANARY, Probe
 from tests.admin_app.key_pages_world import app as app
@@ -120,7 +121,7 @@ def test_a_bedrock_key_is_attached_tested_and_shown_without_its_text(owner: Brow
 
     assert 'type="password"' in form and 'autocomplete="off"' in form and ">eu-west-1<" in form
     assert (answer.status_code, answer.headers["location"]) == (303, f"/admin/users/{user.id}?notice=bedrock-key-works")
-    assert probe.asked == [("eu-west-1", CANARY)]
+    assert probe.asked == [("eu-west-1", CANARY, Residency.GEO)]
     page = owner.get(answer.headers["location"]).text
     assert ("healthy" in page, "a model answered" in page, CANARY in page) == (True, True, False)
 

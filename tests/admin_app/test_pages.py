@@ -10,12 +10,13 @@ import pytest
 from admin_app.session import SESSION_S
 from core.version import VERSION
 from tests.admin_app.browser import Browser
-from tests.admin_app.page_world import PASSWORD, MakeApp, World, form_of
+from tests.admin_app.page_world import MakeApp, World, form_of
 from tests.admin_app.page_world import browser as browser
 from tests.admin_app.page_world import database_url as database_url
 from tests.admin_app.page_world import make_app as make_app
 from tests.admin_app.page_world import office as office
 from tests.admin_app.page_world import world as world
+from tests.admin_app.whole_app import PASSWORD
 from tests.core.office import Office
 
 # Signing in

@@ -93,14 +93,14 @@ def test_a_one_hour_write_is_never_free() -> None:
 
 def test_a_price_holds_from_its_day_on() -> None:
     newer = price_from({"model": "claude-opus-5", "from": "2027-01-01", "rates": dict.fromkeys(Rates.__slots__, "1")})
-    prices = PRICES.with_prices([newer])
+    prices = load_prices([newer])
     days = [newer.since - 1, newer.since, newer.since + 10**8, 0.0]
     assert [prices.cost_micros(Usage(10), "claude-opus-5", PLAN, at=day).micros for day in days] == [50, 10, 10, 50]
 
 
 def test_a_row_of_the_same_day_is_laid_over_the_shipped_one() -> None:
     shipped = next(price for price in PRICES.prices if price.model == "claude-opus-5")
-    prices = PRICES.with_prices([Price("claude-opus-5", shipped.since, Rates(*[Decimal(7)] * 5))])
+    prices = load_prices([Price("claude-opus-5", shipped.since, Rates(*[Decimal(7)] * 5))])
     assert prices.cost_micros(Usage(1), "claude-opus-5", PLAN).micros == 7
 
 

@@ -208,4 +208,13 @@ MORE = (
           "the_key_opens_bedrock_keys_alone"),
     Fault("a deployment that throws tasks away", "service", set_to("service", "Service", DesiredCount=2),
           "a_deployment_leaves_the_number_of_tasks_to_scaling"),
+    Fault("a log that a stack which is rolled back leaves behind", "tasks",
+          lambda t: resource(t, "tasks", "Logs").update(DeletionPolicy="Retain"),
+          "what_failed_at_its_first_time_can_be_cleared_away"),
+    Fault("a load balancer that is protected before its stack stands", "service", attribute("LoadBalancer", 4, Value="true"),
+          "what_failed_at_its_first_time_can_be_cleared_away"),
+    Fault("an instance in a zone of its own", "data", set_to("data", "DatabaseStandby", AvailabilityZone="eu-central-1c"),
+          "instances_are_in_the_zones_of_their_subnets"),
+    Fault("an alarm on another installation's metrics", "observability",
+          set_to("observability", "Overhead", Namespace="ClaudeCodeProxy"), "two_installations_have_metrics_of_their_own"),
 )  # fmt: skip

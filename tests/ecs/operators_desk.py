@@ -62,6 +62,7 @@ def shown(stack: str, name: str) -> dict[str, Any]:
     return {"if": ["describe-stacks", f"claude-code-proxy-{stack}", f"'{name}'"], "say": f"<{stack}.{name}>"}
 
 
+NO_STACK = {"say": "An error occurred (ValidationError): Stack with id claude-code-proxy-x does not exist", "exit": 254}
 # What a dry run shows in the place of AWS's answers.
 PLACEHOLDERS = [
     *(shown(stack, name) for stack, template in load_templates().items() for name in template["Outputs"]),

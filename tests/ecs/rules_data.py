@@ -9,13 +9,14 @@ from tests.ecs.reading import listed
 from tests.ecs.stacks import FOLDER, Stacks
 
 _KEY = "${data.Key.Arn}"
+_KEPT = ("Retain", "RetainExceptOnCreate")
 
 
 def the_key_is_ours_and_rotates(s: Stacks) -> Iterator[str]:
     key = s.one("data", "Key")
     if key["EnableKeyRotation"] is not True or key["RotationPeriodInDays"] > 365:
         yield "the key does not rotate every year"
-    if key["PendingWindowInDays"] != 30 or key.attributes["DeletionPolicy"] != "Retain":
+    if key["PendingWindowInDays"] != 30 or key.attributes["DeletionPolicy"] not in _KEPT:
         yield "the key could be lost, and with it every Bedrock key and the database"
 
 
@@ -54,7 +55,7 @@ def secrets_are_in_secrets_manager(s: Stacks) -> Iterator[str]:
 
 
 def the_server_secret_is_never_deleted(s: Stacks) -> Iterator[str]:
-    if s.one("data", "ServerSecret").attributes.get("DeletionPolicy") != "Retain":
+    if s.one("data", "ServerSecret").attributes.get("DeletionPolicy") not in _KEPT:
         yield "with the server secret every access key is gone"
 
 
@@ -128,6 +129,33 @@ def the_database_is_backed_up_and_hard_to_delete(s: Stacks) -> Iterator[str]:
         yield f"backups for {database['BackupRetentionPeriod']} days"
     if database["DeletionProtection"] is not True or database.attributes["DeletionPolicy"] != "Snapshot":
         yield "deleting the stack deletes the data"
+
+
+def what_failed_at_its_first_time_can_be_cleared_away(s: Stacks) -> Iterator[str]:
+    """What is kept would have its name already at the next try; what is protected would hold the whole stack back."""
+    for stack in s.templates:
+        for resource in s.all(stack=stack):
+            if resource.attributes.get("DeletionPolicy") == "Retain":
+                yield f"{resource.name} stays behind when the stack is rolled back"
+    first = Stacks(s.templates, FirstDeployment="yes", Protected="no")
+    later = Stacks(s.templates, FirstDeployment="no", Protected="yes")
+    found = [(_protected_balancer(x), x.one("data", "Database")["DeletionProtection"]) for x in (first, later)]
+    if found != [("false", False), ("true", True)]:
+        yield f"protection at the first time and later: {found}"
+
+
+def _protected_balancer(s: Stacks) -> str:
+    attributes = s.one("service", "LoadBalancer")["LoadBalancerAttributes"]
+    return str({each["Key"]: each["Value"] for each in attributes}["deletion_protection.enabled"])
+
+
+def instances_are_in_the_zones_of_their_subnets(s: Stacks) -> Iterator[str]:
+    """By default and when the zones are named: not every zone has every service."""
+    for x in (s, Stacks(s.templates, ZoneA="eu-central-1c", ZoneB="eu-central-1d")):
+        subnets = [x.one("network", f"DatabaseSubnet{letter}")["AvailabilityZone"] for letter in "AB"]
+        instances = [x.one("data", name)["AvailabilityZone"] for name in ("DatabaseWriter", "DatabaseStandby")]
+        if instances != subnets:
+            yield f"{instances}, but subnets are in {subnets}"
 
 
 def the_engine_is_one_version_throughout(s: Stacks) -> Iterator[str]:

@@ -23,6 +23,15 @@ def there_are_two_zones(s: Stacks) -> Iterator[str]:
             yield f"{tier} subnets are in {zones}"
 
 
+def zones_can_be_named(s: Stacks) -> Iterator[str]:
+    """Not every zone of a region has Fargate, NAT gateways or Aurora, and which ones AWS lists first is chance."""
+    named = Stacks(s.templates, ZoneA="eu-central-1c", ZoneB="eu-central-1d")
+    for tier in ("Public", "Task", "Database"):
+        zones = [named.one("network", f"{tier}Subnet{letter}")["AvailabilityZone"] for letter in "AB"]
+        if zones != ["eu-central-1c", "eu-central-1d"]:
+            yield f"{tier} subnets are in {zones}"
+
+
 def subnets_are_apart_and_inside_the_network(s: Stacks) -> Iterator[str]:
     whole = ip_network(s.one("network", "Vpc")["CidrBlock"])
     blocks = [ip_network(subnet["CidrBlock"]) for subnet in s.all("AWS::EC2::Subnet")]

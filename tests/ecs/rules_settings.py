@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from core.settings import BadSettings
 from tests.ecs.reading import TASKS, environment, listed, pools_of_a_worker, settings_of, statements
-from tests.ecs.stacks import Stacks
+from tests.ecs.stacks import Stacks, strings_of
 
 MOST_CONNECTIONS = 10
 # The figures of the requirements, as the product has them when it starts with what the template says.
@@ -88,6 +89,16 @@ def admin_is_behind_an_allowlist(s: Stacks) -> Iterator[str]:
             yield f"{stack} has a default for who may reach /admin"
     if environment(s, "ProxyTask")["PROXY_ADMIN_ALLOWED_CIDRS"] != ",".join(s.parameter("tasks", "AdminAllowedCidrs")):
         yield "the proxy is told another list"
+
+
+def two_installations_have_metrics_of_their_own(s: Stacks) -> Iterator[str]:
+    """In one namespace the alarms of one would count the errors of the other."""
+    other = Stacks(s.templates, MetricsNamespace="Staging")
+    if settings_of(other).emf_namespace != "Staging":
+        yield f"tasks send into {settings_of(other).emf_namespace}"
+    for resource in other.all(stack="observability"):
+        if any(re.search(r"\bClaudeCodeProxy\b", text) for text in strings_of(resource.properties)):
+            yield f"{resource.name} looks into the namespace of another installation"
 
 
 def the_bill_is_compared_by_choice(s: Stacks) -> Iterator[str]:

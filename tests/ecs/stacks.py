@@ -183,7 +183,7 @@ class Stacks:
         name, attribute = argument
         text = self._resource_text(stack, name, f".{attribute}")
         own = self.templates[stack]["Resources"][name].get("Properties", {})
-        return self.resolve(stack, own[attribute]) if attribute == "CidrBlock" else text
+        return self.resolve(stack, own[attribute]) if attribute in ("CidrBlock", "AvailabilityZone") else text
 
     def _fn_sub(self, stack: str, argument: Any) -> str:
         text, own = (argument, {}) if isinstance(argument, str) else (argument[0], self.resolve(stack, argument[1]))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core.crypto import check_password
-from tests.ecs.operators_desk import CONFIG, FAMILY, PLACEHOLDERS, SCRIPT, Desk, option, parameters, printed
+from tests.ecs.operators_desk import CONFIG, FAMILY, NO_STACK, PLACEHOLDERS, SCRIPT, Desk, option, parameters, printed
 from tests.ecs.stacks import FOLDER, ORDER, Stacks, load_templates
 
 
@@ -57,10 +57,38 @@ def test_the_service_gets_the_revision_that_was_migrated_for(desk: Desk) -> None
 
 def test_the_number_of_tasks_is_set_at_the_first_deployment_alone(desk: Desk) -> None:
     desk.run("deploy")
-    desk.answers({"if": ["describe-stacks", "claude-code-proxy-service"], "exit": 254}, *PLACEHOLDERS)
-    desk.run("rollback", f"{FAMILY}:1")
-    services = [call for call in desk.calls if call[:2] == ["cloudformation", "deploy"] and "claude-code-proxy-service" in call]
-    assert [parameters(call)["FirstDeployment"] for call in services] == ["no", "yes"]
+    assert values_of(desk, "service", "FirstDeployment") == ["no"]
+
+
+@pytest.mark.parametrize(
+    ("stack", "name", "first", "later"), [("data", "Protected", "no", "yes"), ("service", "FirstDeployment", "yes", "no")]
+)
+def test_a_stack_is_protected_against_deletion_once_it_stands_and_not_before(
+    desk: Desk, stack: str, name: str, first: str, later: str
+) -> None:
+    desk.answers({**NO_STACK, "if": ["describe-stacks", f"claude-code-proxy-{stack}", "StackStatus"]}, *PLACEHOLDERS)
+    assert desk.run("deploy").returncode == 0
+    assert values_of(desk, stack, name) == [first, later]
+
+
+def test_a_stack_of_which_only_a_plan_was_made_does_not_stand_yet(desk: Desk) -> None:
+    desk.answers({"if": ["claude-code-proxy-service", "StackStatus"], "say": "REVIEW_IN_PROGRESS"}, *PLACEHOLDERS)
+    assert desk.run("deploy").returncode == 0
+    assert values_of(desk, "service", "FirstDeployment") == ["yes", "no"]
+
+
+@pytest.mark.parametrize("stack", ORDER)
+def test_any_other_parameter_of_a_stack_can_be_given_and_is_the_last_word(desk: Desk, stack: str) -> None:
+    setting = f'{stack.upper()}_PARAMETERS="Name=other Second=2"'
+    (desk.folder / "config.env").write_text(f"{CONFIG}\n{setting}\n")
+    assert desk.run("deploy").returncode == 0
+    assert (values_of(desk, stack, "Name"), values_of(desk, stack, "Second")) == (["other"], ["2"])
+
+
+def values_of(desk: Desk, stack: str, name: str) -> list[str]:
+    """What each deployment of a stack said of a parameter."""
+    calls = [call for call in desk.calls if call[:2] == ["cloudformation", "deploy"] and f"claude-code-proxy-{stack}" in call]
+    return [parameters(call)[name] for call in calls]
 
 
 def test_a_rollback_takes_the_revision_before_the_running_one(desk: Desk) -> None:

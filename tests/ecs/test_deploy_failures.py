@@ -70,6 +70,17 @@ def test_a_deployment_that_failed_can_be_run_again(desk: Desk) -> None:
     assert desk.stacks == [f"claude-code-proxy-{stack}" for stack in (*ORDER[:3], *ORDER)]
 
 
+def test_a_service_that_aws_does_not_tell_of_is_not_taken_for_a_new_one(desk: Desk) -> None:
+    """Its tasks would be set back to two at a busy hour, and its protection be taken off."""
+    desk.answers(
+        {"if": ["claude-code-proxy-service", "StackStatus"], "say": "Throttling: Rate exceeded", "exit": 254}, *PLACEHOLDERS
+    )
+    finished = desk.run("deploy")
+    assert finished.returncode == 1
+    assert "Rate exceeded" in finished.stderr
+    assert "claude-code-proxy-service" not in desk.stacks
+
+
 def test_aws_that_is_not_signed_in_ends_the_script_at_its_first_word(desk: Desk) -> None:
     desk.answers({"if": [], "exit": 253})
     assert desk.run("deploy").returncode == 1

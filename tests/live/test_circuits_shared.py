@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from sandbox.product import Product
 from tests.live.asking import ask, await_true, line_of, was_skipped
+from tests.live.two_servers import database_of_both as database_of_both
+from tests.live.two_servers import neighbour as neighbour
 
 SHARED_WITHIN_S = 3.0
 
 
 @pytest.fixture(scope="module")
-def database_of_both(postgres_server: Any) -> Iterator[str]:
-    url = postgres_server.migrated()
-    yield url
-    postgres_server.drop(url)
-
-
-@pytest.fixture(scope="module")
 def product_settings(database_of_both: str) -> dict[str, str]:
     return {"PROXY_DATABASE_URL": database_of_both, "PROXY_CIRCUIT_RESET_S": "20"}
-
-
-@pytest.fixture(scope="module")
-def neighbour(running: Any, product_settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """A second server with the same database and the same secrets."""
-    upstreams = {"PROXY_PLAN_URL": running.anthropic.url, "PROXY_BEDROCK_URL": running.bedrock.url}
-    secrets = {"PROXY_DATA_DIR": str(running.product.data_dir / "var")}
-    with Product(tmp_path_factory.mktemp("neighbour"), {**upstreams, **product_settings, **secrets}) as product:
-        product.start()
-        yield product
 
 
 class At:

@@ -24,6 +24,8 @@ from core.types import Strategy
 from core.users import change_user, deactivate_user, delete_user
 from sandbox.product import Product
 from tests.live.asking import MODEL
+from tests.live.two_servers import database_of_both as database_of_both
+from tests.live.two_servers import neighbour as neighbour
 from tests.live.workers import AtWorker, Seen, at_every_worker, database_under_load, seconds_until
 
 log = logging.getLogger(__name__)  # the figures: pytest -o log_cli=true --log-level=INFO
@@ -34,25 +36,8 @@ LOG_BYTES = 200_000
 
 
 @pytest.fixture(scope="module")
-def database_of_both(postgres_server: Any) -> Iterator[str]:
-    url = postgres_server.migrated()
-    yield url
-    postgres_server.drop(url)
-
-
-@pytest.fixture(scope="module")
 def product_settings(database_of_both: str) -> dict[str, str]:
     return {"PROXY_DATABASE_URL": database_of_both, "PROXY_WORKERS": "2"}
-
-
-@pytest.fixture(scope="module")
-def neighbour(running: Any, product_settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """A second server with the same database and the same secrets."""
-    upstreams = {"PROXY_PLAN_URL": running.anthropic.url, "PROXY_BEDROCK_URL": running.bedrock.url}
-    secrets = {"PROXY_DATA_DIR": str(running.product.data_dir / "var")}
-    with Product(tmp_path_factory.mktemp("neighbour"), {**upstreams, **product_settings, **secrets}) as product:
-        product.start()
-        yield product
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -81,5 +81,6 @@ def test_no_answer_shows_a_traceback(evidence: Evidence, word: str) -> None:
 def test_every_line_of_the_log_is_one_of_ours_and_short(evidence: Evidence) -> None:
     written = (Path(evidence.product.log_path)).read_bytes().splitlines()
     ours = [line for line in written if line.startswith(b"{")]
+    assert len(ours) > 10
     assert all(len(line) < MOST_LINE_BYTES and json.loads(line)["context"]["log"] for line in ours)
     assert len(written) - len(ours) < 12  # the welcome

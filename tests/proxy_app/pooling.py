@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gevent
+import pytest
 
 from proxy_app.call import Severable
 from proxy_app.http_pool import HttpPool
 from proxy_app.upstream_http import Origin, UpstreamAnswer, UpstreamRequest
-from tests.live.bare import RawUpstream, answer_bytes
+from tests.live.bare import Played, RawUpstream, answer_bytes, json_answer
 
 FOR_EVER = float("inf")
 STREAM = answer_bytes("200 OK", [("content-type", "text/event-stream"), ("transfer-encoding", "chunked")])
@@ -55,6 +56,24 @@ class Line:
         self.gone = True
         if self.held is not None:
             self.held.sever()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def pool(clock: Clock) -> Iterator[HttpPool]:
+    pool = HttpPool(2.0, clock)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def upstream() -> Iterator[RawUpstream]:
+    with RawUpstream(lambda seen: Played([json_answer(seen.body)])) as upstream:
+        yield upstream
 
 
 def request_to(upstream: RawUpstream, body: bytes = b"{}") -> UpstreamRequest:

@@ -27,24 +27,9 @@ from tests.proxy_app.pooling import (
     opened,
     whole,
 )
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def pool(clock: Clock) -> Iterator[HttpPool]:
-    pool = HttpPool(2.0, clock)
-    yield pool
-    pool.close()
-
-
-@pytest.fixture
-def upstream() -> Iterator[RawUpstream]:
-    with RawUpstream(lambda seen: Played([json_answer(seen.body)])) as upstream:
-        yield upstream
+from tests.proxy_app.pooling import clock as clock
+from tests.proxy_app.pooling import pool as pool
+from tests.proxy_app.pooling import upstream as upstream
 
 
 @pytest.mark.parametrize("pieces", [[], [b"HTTP/1.1 200 OK\r\n"]])
