@@ -60,8 +60,8 @@ PAGE_AIM_MS, API_AIM_MS = 150.0, 50.0
 DEEPEST = 250  # pages of 200
 LIKE_THE_FIRST = 2.0
 _USER, _KEY, _BEDROCK_KEY, _REQUEST = "usr_7", "key_000070", "bk_7", f"req_{1234:026d}"
-_SESSION = "session-00000019"
-_SESSION_KEY = f"key_{19 * 7919 % crowd.USERS * 10 + 19 % 3:06d}"
+_SESSION = "session-00000017"
+_SESSION_KEY = f"key_{17 * 7919 % crowd.USERS * 10 + 17 % 3:06d}"
 PAGES = (
     "/admin",
     "/admin?range=today",

@@ -155,7 +155,7 @@ LEADING = {"region", "model", "bedrock", "prefixes", "like"}
 NEVER_LEADING = {
     *("name", "email", "note", "search", "cursor", "username", "zone", "user", "provider", "fault", "status", "action", "target"),
     *("user_id", "key_id", "access_key_id", "bedrock_key_id", "claim_id", "admin_id", "session_id", "token_id", "request_id"),
-    *("circuit_id", "price_id", "model_id", "repair_id"),
+    *("circuit_id", "price_id", "model_id", "repair_id", "answered"),
 }
 
 
