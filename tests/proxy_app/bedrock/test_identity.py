@@ -31,12 +31,14 @@ def test_metadata_without_a_user_id_goes(bench: Any, metadata: Any) -> None:
         ("x-anthropic-billing-header: v\nYou", "You"),
         ("x-anthropic-billing-header: v\n x-anthropic-billing-header: w\nYou", "You"),
         ("x-anthropic-billing-header: v\n \n", None),
+        ("x-anthropic-billing-header: v\n" * 300_000 + "You", "You"),  # by the line it would take minutes
         (
             [{"type": "text", "text": "x-anthropic-billing-header: v\nYou", "cache_control": {"type": "ephemeral"}}],
             [{"type": "text", "text": "You", "cache_control": {"type": "ephemeral"}}],
         ),
         ("You", "You"),
     ],
+    ids=range(8),
 )
 def test_the_billing_block_goes(bench: Any, system: Any, left: Any) -> None:
     assert bench.body(system=system).get("system") == left
