@@ -41,6 +41,10 @@ class Moment:
         """Seconds, without those in which the machine was held up."""
         return own(self.clock - began.clock, self.held_up - began.held_up)
 
+    def stretched_since(self, began: Moment) -> float:
+        """How many seconds of the clock one second took there; between 1 and two and a half."""
+        return (self.clock - began.clock) / self.since(began)
+
 
 def now() -> Moment:
     return Moment(time.monotonic(), _held_up_s())

@@ -22,6 +22,10 @@ def test_a_bound_is_stretched_to_two_and_a_half_times_at_most() -> None:
     assert Moment(15.0, 99.0).since(Moment(5.0, 3.0)) == 4.0
 
 
+def test_a_second_takes_as_much_longer_as_the_machine_was_held_up() -> None:
+    assert Moment(7.0, 4.0).stretched_since(Moment(5.0, 3.0)) == 2.0
+
+
 def test_what_the_kernel_tells_is_read_in_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pressure").write_text("some avg10=0.00 avg60=0.00 avg300=0.00 total=2500000\nfull avg10=0.00 total=0\n")
     (tmp_path / "stat").write_text("cpu  1 2 3 4 5 6 7 150 0 0\ncpu0 1 2 3 4 5 6 7 8 0 0\n")

@@ -131,6 +131,7 @@ def measured(part: str, folder: Path, holds: Callable[[dict[str, float]], bool])
     return bars
 
 
+@pytest.mark.timeout(2400)
 def test_a_fallback_of_100_kb_and_200_messages_adds_less_than_100_ms_even_beside_other_tests(tmp_path: Path, capsys: Any) -> None:
     bar_ms = FALLBACK_BAR_MS * machine.slowness()
     bars = measured("fallback", tmp_path, lambda bars: max(bars.values()) < bar_ms)
@@ -140,6 +141,7 @@ def test_a_fallback_of_100_kb_and_200_messages_adds_less_than_100_ms_even_beside
     assert max(bars.values()) < bar_ms
 
 
+@pytest.mark.timeout(2400)
 def test_megabytes_and_27_token_counts_hold_no_stream_up_for_200_ms_even_beside_other_tests(tmp_path: Path, capsys: Any) -> None:
     bar_ms = HELD_UP_BAR_MS * machine.slowness()
     bars = measured("large", tmp_path, lambda bars: max(bars.values()) < bar_ms)

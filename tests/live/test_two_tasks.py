@@ -42,8 +42,8 @@ def product_settings(database_of_both: str) -> dict[str, str]:
     return {
         "PROXY_DATABASE_URL": database_of_both,
         "PROXY_WORKERS": "2",
-        "PROXY_DRAIN_S": "5",
-        "PROXY_GRACEFUL_TIMEOUT_S": "20",
+        "PROXY_DRAIN_S": "20",
+        "PROXY_GRACEFUL_TIMEOUT_S": "60",
     }
 
 
@@ -105,7 +105,7 @@ def is_alive(pid: int) -> bool:
 
 def end(task: Product) -> int:
     task.signal(signal.SIGTERM)
-    return task.wait(30)
+    return task.wait(90)
 
 
 @pytest.fixture(autouse=True)
