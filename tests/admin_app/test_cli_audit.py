@@ -53,6 +53,7 @@ CHANGING = {
     "repairs clear": ("--all", "repair.clear_all"),
     "ledger import": ("", "ledger.import_begin"),
     "purge": ("", "ledger.purge_begin"),
+    "secrets accept": ("", "secrets.accept"),
 }
 
 

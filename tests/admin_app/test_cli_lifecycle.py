@@ -184,6 +184,7 @@ def test_what_cannot_be_resealed_is_named(terminal: Terminal) -> None:
     terminal("user add ann")
     key_id = terminal("bedrock-key add --user ann --key-stdin --json", stdin="a-key\n").document["id"]
     (terminal.settings.data_dir / "vault_key").write_bytes(b"?" * 32)
+    terminal("secrets accept")
 
     finished = terminal("bedrock-key reseal --json")
     assert (finished.code, finished.document) == (1, {"resealed": 0, "cannot_open": [key_id]})
