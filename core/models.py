@@ -199,14 +199,22 @@ usage_hourly = Table(
 )
 
 # What one worker of all does for all, now and then: a row for each such job. Whoever moves a `due_at` that has come onwards has
-# the job. `through`: everything older has been dealt with (of `purge`: request records have been deleted up to there). Rows whose
-# name begins with `secret` are no jobs: they say which secrets the database belongs to (core/secret_marks.py).
+# the job. `through`: everything older has been dealt with (of `purge`: request records have been deleted up to there).
 jobs = Table(
     "jobs",
     metadata,
     Column("name", String(40), primary_key=True),
     Column("due_at", UtcTime, nullable=False),
     Column("through", UtcTime),
+)
+
+# Which secrets this database was filled with, a row each (core/secret_marks.py). A mark tells nothing of its secret.
+secret_marks = Table(
+    "secret_marks",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("mark", String(40), nullable=False),
+    Column("since", UtcTime, nullable=False),
 )
 
 # What Bedrock was found to refuse, a row for each name (core/repairs.py). `cohort`: suspects of which one at least is refused.

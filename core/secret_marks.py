@@ -1,8 +1,7 @@
 """Which secrets a database belongs to: beside what it was filled with lies a mark of each, which tells nothing of the secret.
 
-Knows no file; those are `local_files`. The marks are rows of `jobs` without a job, named after the secret and its mark.
-Invariants: a secret is made only for a database that holds nothing of another one; a database that was begun with a secret is
-served and changed with no other before somebody accepts that one by name.
+Knows no file; those are `local_files`. Invariants: a secret is made only for a database that holds nothing of another one; a
+database that was begun with a secret is served and changed with no other before somebody accepts that one by name.
 """
 
 from __future__ import annotations
@@ -12,15 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, delete, insert, inspect, select
+from sqlalchemy import Connection, inspect, select
 
-from core.db import Database, DatabaseAway
+from core.db import Database, DatabaseAway, upsert
 from core.local_files import SERVER_SECRET, VAULT_KEY, LocalSecrets, ensure_local, lost_file, missing_files
-from core.models import access_keys, bedrock_keys, jobs
+from core.models import access_keys, bedrock_keys, jobs, secret_marks
 from core.retention import PURGE
 from core.settings import BadSettings, Settings
 
-ROW = "secret "
 _MARK_DIGITS = 16
 
 Marks = Mapping[str, str]  # of each secret by its name
@@ -72,10 +70,9 @@ def marks_of(settings: Settings, local: LocalSecrets) -> Marks:
 
 def marks_in(connection: Connection) -> Marks | None:
     """Those that the database has; None where it has no place for them yet."""
-    if not inspect(connection).has_table(jobs.name):
+    if not inspect(connection).has_table(secret_marks.name):
         return None
-    names = connection.execute(select(jobs.c.name).where(jobs.c.name.startswith(ROW))).scalars()
-    return {name.split(" ")[1]: name.split(" ")[2] for name in names}
+    return {row.name: row.mark for row in connection.execute(select(secret_marks))}
 
 
 def accept(connection: Connection, settings: Settings, local: LocalSecrets) -> Accepted:
@@ -84,8 +81,6 @@ def accept(connection: Connection, settings: Settings, local: LocalSecrets) -> A
     before = marks_in(connection) or {}
     after = {**before, **marks_of(settings, local)}  # with KMS nothing is said of a vault_key, and its mark stays
     changed = {name for name, mark in after.items() if before.get(name) != mark}
-    gone = [f"{ROW}{name} {before[name]}" for name in changed if name in before]
-    connection.execute(delete(jobs).where(jobs.c.name.in_(gone)))
     _write(connection, {name: after[name] for name in changed})
     keys = connection.execute(select(access_keys.c.id).where(access_keys.c.revoked_at.is_(None))).all()
     sealed = connection.execute(select(bedrock_keys.c.id).where(bedrock_keys.c.deleted_at.is_(None))).all()
@@ -116,9 +111,10 @@ def _queue_up(connection: Connection) -> None:
 
 
 def _write(connection: Connection, marks: Marks) -> None:
-    rows = [{"name": f"{ROW}{name} {mark}", "due_at": datetime.now(UTC)} for name, mark in marks.items()]
-    if rows:
-        connection.execute(insert(jobs), rows)
+    now = datetime.now(UTC)
+    upsert(
+        connection, secret_marks, [{"name": name, "mark": mark, "since": now} for name, mark in sorted(marks.items())], ["name"]
+    )
 
 
 def _unknown(settings: Settings, missing: list[str], away: DatabaseAway) -> str:

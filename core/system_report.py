@@ -12,7 +12,6 @@ from pathlib import Path
 from sqlalchemy import Connection, func, select, text
 
 from core.models import jobs, metadata
-from core.secret_marks import ROW
 
 _COUNTED = ("users", "access_keys", "bedrock_keys", "requests", "usage_hourly", "audit", "circuits", "repairs")
 
@@ -52,10 +51,7 @@ def table_sizes(connection: Connection) -> dict[str, int]:
 
 def waiting_jobs(connection: Connection) -> list[Job]:
     """By name."""
-    return [
-        Job(row.name, row.due_at, row.through)
-        for row in connection.execute(select(jobs).where(~jobs.c.name.startswith(ROW)).order_by(jobs.c.name))
-    ]
+    return [Job(row.name, row.due_at, row.through) for row in connection.execute(select(jobs).order_by(jobs.c.name))]
 
 
 def spool_files(folder: Path) -> list[SpoolFile]:

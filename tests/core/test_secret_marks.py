@@ -13,7 +13,6 @@ from core.db import Database, open_database
 from core.local_files import LocalSecrets, ensure_local
 from core.secret_marks import accept, marks_in, secrets_of
 from core.settings import BadSettings, Settings
-from core.system_report import waiting_jobs
 from tests.core.office import Office
 
 NAMES = ["server_secret", "vault_key"]
@@ -150,10 +149,9 @@ def test_files_that_are_there_serve_while_the_database_is_away_and_none_is_made(
     away.close()
 
 
-def test_marks_are_no_jobs_and_tell_nothing_of_the_secret(make: Any, database: Database) -> None:
+def test_marks_tell_nothing_of_the_secret(make: Any, database: Database) -> None:
     made = secrets_of(make(), database)
 
-    assert [job.name for job in database.read(waiting_jobs)] == ["purge"]
     marks = database.read(marks_in)
     assert marks is not None
     assert sorted(marks) == NAMES
