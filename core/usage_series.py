@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -24,6 +25,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    cast,
     func,
     literal,
     literal_column,
@@ -91,9 +93,14 @@ def series_of(
 
     `begins` are where buckets begin, in order; the last one ends with the scope.
     """
-    bounds = {_bound(number): begin for number, begin in enumerate(begins)}
-    given = {**_given(scope), **bounds, "shown": list(shown)}
-    rows = connection.execute(_series(_kind(scope, group), len(begins)), given)
+    given = {**_given(scope), "shown": list(shown)}
+    if width := _width(scope, begins):
+        statement = _series(_kind(scope, group), connection.dialect.name)
+        given |= {"first": begins[0], "width": width, "last": len(begins) - 1}
+    else:
+        statement = _series(_kind(scope, group), "", len(begins))
+        given |= {_bound(number): begin for number, begin in enumerate(begins)}
+    rows = connection.execute(statement, given)
     return {(row[0], row[1]): dict(zip(SUMMED, map(int, row[2:]), strict=True)) for row in paced(rows)}
 
 
@@ -148,10 +155,12 @@ def _groups(kind: _Kind, measure: str) -> Select[Any]:
 
 
 @lru_cache(maxsize=64)
-def _series(kind: _Kind, buckets: int) -> Select[Any]:
+def _series(kind: _Kind, dialect: str, buckets: int = 0) -> Select[Any]:
+    """With buckets of one width for that database, however many there are; else for so many of any width."""
     source = _source(kind)
+    number = _number(source.c.at, range(buckets)) if buckets else _counted(source.c.at, dialect)
     named = case((source.c.grouped.in_(bindparam("shown", expanding=True)), source.c.grouped), else_=literal(OTHERS))
-    cut = select(_number(source.c.at, range(buckets)).label("number"), named.label("named"), *(source.c[name] for name in SUMMED))
+    cut = select(number.label("number"), named.label("named"), *(source.c[name] for name in SUMMED))
     inner = cut.subquery()
     sums = [func.sum(inner.c[name]) for name in SUMMED]
     return select(inner.c.number, inner.c.named, *sums).group_by(inner.c.number, inner.c.named)
@@ -186,6 +195,27 @@ def _records() -> Subquery:
 
 def _one(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return case((condition, 1), else_=0)
+
+
+def _width(scope: Scope, begins: Sequence[datetime]) -> int:
+    """Seconds, where all buckets last as long and the first has the scope's beginning; else 0: clocks change, months."""
+    widths = {after - before for before, after in pairwise(begins)}
+    if len(widths) != 1 or scope.since < begins[0]:
+        return 0
+    return int(widths.pop().total_seconds())
+
+
+def _counted(moment: ColumnElement[Any], dialect: str) -> ColumnElement[int]:
+    """Which bucket, by division; what is behind the last one belongs to it."""
+    first, width, last = (bindparam("first", type_=UtcTime), *(bindparam(name, type_=Integer) for name in ("width", "last")))
+    if dialect == "postgresql":
+        return func.least(cast(func.floor(func.extract("epoch", moment - first) / width), Integer), last)
+    return func.min((_unix_s(moment) - _unix_s(first)) // width, last)
+
+
+def _unix_s(moment: ColumnElement[Any]) -> ColumnElement[int]:
+    """In SQLite, which would round. Buckets begin with a second."""
+    return cast(func.strftime("%s", func.substr(moment, 1, len("2026-11-27 10:00:00"))), Integer)
 
 
 def _number(moment: ColumnElement[Any], numbers: range) -> ColumnElement[int]:
