@@ -108,7 +108,11 @@ def open_house(template: Path, folder: Path, **changes: Any) -> House:
     """A house on SQLite with an admin of each role. The administration is open to `HOME_ADDRESS` alone."""
     path = folder / "house.sqlite"
     path.write_bytes(template.read_bytes())
-    url = f"sqlite:///{path}"
+    return house_at(f"sqlite:///{path}", folder, **changes)
+
+
+def house_at(url: str, folder: Path, **changes: Any) -> House:
+    """The same in a migrated database of yours. Close its `app` and `database` after it."""
     database = open_database(Settings(database_url=url), pool_size=1)
     furnished = furnish(database, LocalVault(bytes(32)), SERVER_SECRET, NOW)
     app = admin_app(url, folder, admin_allowed_cidrs=(ip_network("10.0.0.0/8"),), **changes)
