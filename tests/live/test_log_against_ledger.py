@@ -79,8 +79,8 @@ def test_a_line_that_is_lost_and_a_cost_that_was_changed_are_named_and_the_exit_
     less = requests.c.cost_micros - 1
     stack.database.run(lambda c: c.execute(update(requests).where(requests.c.request_id == wrong).values(cost_micros=less)))
     assert done.returncode == 1
-    assert "1 requests in the ledger, but not in the log: " in done.stdout and f"  {lost}\n" in done.stdout
-    assert f"1 requests differ (ledger less log): cost_micros +1\n  {wrong}: cost_micros\n" in done.stdout
+    assert "1 request in the ledger, but not in the log: " in done.stdout and f"  {lost}\n" in done.stdout
+    assert f"1 request with other figures (ledger less log): cost_micros +1\n  {wrong}: cost_micros\n" in done.stdout
 
 
 def test_the_command_line_deletes_what_is_older_than_thirty_days_beside_workers_at_work(stack: Any, developer: Any) -> None:
