@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
-_TAG, _ATTRIBUTE = re.compile(r"<([a-z][\w-]*)"), re.compile(r"""([\w:-]+)=["{]""")
+_TAG, _ATTRIBUTE = re.compile(r"<([a-z][\w-]*)"), re.compile(r"""([\w:-]+)=["'{]""")
 # Charts and QR codes come from libraries.
 _OF_DRAWINGS = ("svg", "path", "g", "rect", "line", "text", "desc", "title", "circle", "defs", "polyline")
 _DRAWN = (
