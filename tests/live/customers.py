@@ -13,10 +13,13 @@ from sqlalchemy import func, select
 from core.models import usage_hourly
 from tests.live.leaver import Line, eventually, rows_of
 
+_PATIENCE_S = 300.0
+
 
 @dataclass
 class Customers:
-    """Clients that ask one request after the other, over connections they keep, until told to stop.
+    """Clients that ask one request after the other, over connections they keep, until told to stop. Where nobody tells them,
+    because the test has failed, they leave of themselves, so that it can end.
 
     `finished`: ids of the answers that came whole; `troubles`: everything that went wrong; `slowest_s`: the longest wait
     for a whole answer.
@@ -45,7 +48,8 @@ class Customers:
 
     def _ask(self, *, stream: bool) -> None:
         line: Line | None = None
-        while not self._stop.is_set():
+        ends = time.monotonic() + _PATIENCE_S
+        while not self._stop.is_set() and time.monotonic() < ends:
             try:
                 line = line or Line(self.developer.base_url)
                 self._exchange(line, stream)
