@@ -12,6 +12,8 @@ from pathlib import Path
 import psycopg2
 
 from core.crypto import hash_password
+from core.local_files import ensure_local
+from core.settings import Settings
 
 USERS, KEYS, RECORDS, DAYS = 1000, 10_000, 1_000_000, 30
 
@@ -27,8 +29,9 @@ def load(url: str, records: int = RECORDS) -> None:
     connection.close()
 
 
-def settings_for(url: str, password: str) -> dict[str, str]:
-    """Of a product that serves it."""
+def settings_for(url: str, password: str, folder: Path) -> dict[str, str]:
+    """Of a product in this folder that serves it, with its secrets: for a house with keys in it no server makes any."""
+    ensure_local(Settings(data_dir=folder / "var"))
     hashed = hash_password(password, rounds=4)
     return {"PROXY_DATABASE_URL": url, "PROXY_MAX_USERS": "2000", "PROXY_ADMIN_PASSWORD_HASH": hashed}
 

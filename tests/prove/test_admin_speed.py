@@ -240,7 +240,7 @@ def test_the_last_page_of_a_long_list_is_as_quick_as_the_first(
     last = measure(url, f"GET {path}?{query}, page {pages}", lambda: len(msgspec.json.encode(page(cursor))))
     tell(f"{first}\n{last}")
     assert last.cpu_ms < LIKE_THE_FIRST * first.cpu_ms + API_AIM_MS / 5 * machine.slowness()
-    queries = 2 if "total" in offer.operation.gives.__struct_fields__ else 1  # and how many there are
+    queries = 2 if "total" in getattr(offer.operation.gives, "__struct_fields__", ()) else 1  # and how many there are
     assert (first.queries, last.queries) == (queries, queries)
 
 

@@ -79,8 +79,8 @@ class House:
 @pytest.fixture(scope="module")
 def house(postgres_server: Any, crowded: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     url = postgres_server.copy_of(crowded)
-    settings = crowd.settings_for(url, PASSWORD)
-    with watched_product(tmp_path_factory.mktemp("house"), settings) as (product, gaps):
+    folder = tmp_path_factory.mktemp("house")
+    with watched_product(folder, crowd.settings_for(url, PASSWORD, folder)) as (product, gaps):
         browser = LiveBrowser(product.url)
         browser.sign_in("admin", PASSWORD)
         yield House(browser, token(product.url), gaps)

@@ -118,8 +118,8 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(postgres_server: Any, crowded: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     url = postgres_server.copy_of(crowded)
-    settings = crowd.settings_for(url, PASSWORD)
     folder = tmp_path_factory.mktemp("scene")
+    settings = crowd.settings_for(url, PASSWORD, folder)
     with Sandbox("anthropic") as plan, watched_product(folder, {**settings, "PROXY_PLAN_URL": plan.url}) as (product, gaps):
         office = Office(product.url, [signed_in(product.url) for _ in range(READERS)])
         yield Scene(asking(product), office, gaps)
