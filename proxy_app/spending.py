@@ -151,9 +151,11 @@ class Spending:
         if not pending and not self._has_published:
             return
         now = datetime.fromtimestamp(self._wall(), UTC)
-        with suppress(DatabaseAway):
+        try:
             self._database.run(lambda connection: write_pending(connection, self._worker_id, pending, now))
             self._has_published = bool(pending)
+        except DatabaseAway:
+            self._away = True  # known at once: what is read next may be silent for as long again
 
     def absorb(self) -> None:
         """Read again what was spent and what the others have pending, of all users who asked lately."""

@@ -20,6 +20,7 @@ from tests.live.leaver import Line, eventually, rows_of
 from tests.live.postgres import Postgres
 
 AWAY_S = 8.0  # longer than every limit of ours on a call to the database
+BUDGETS_OLD_S = 12.0  # by then what is known of a budget is old, and an allowance holds
 SLOWEST_S = 2.5  # a call to a silent database takes 3 to 7
 GRACEFUL_S = 20
 
@@ -66,6 +67,7 @@ def product_settings(postgres: Postgres) -> dict[str, str]:
     return {
         "PROXY_DATABASE_URL": postgres.url,
         "PROXY_GRANT_TTL_S": "1",
+        "PROXY_BUDGET_AWAY_ALLOWANCE_USD": "1000",  # six customers without rest spend the usual 5 in seconds
         "PROXY_FLUSH_INTERVAL_S": "0.2",
         "PROXY_DRAIN_S": "2",
         "PROXY_GRACEFUL_TIMEOUT_S": str(GRACEFUL_S),
@@ -142,6 +144,23 @@ def test_known_keys_are_served_strangers_asked_to_wait_and_nothing_booked_is_los
     eventually(lambda: ready(stack) == "ready")
     eventually(lambda: waiting_bytes(stack) == 0)
     assert customers.slowest_s < SLOWEST_S
+
+
+def test_a_key_with_a_budget_waits_for_no_database_on_bedrock_and_has_its_allowance(
+    stack: Any, clients: ThreadPoolExecutor, outage: Outage
+) -> None:
+    customers = Customers(clients, known_developer(stack, "bedrock_only", budget_micros=1_000_000_000))
+    customers.come(6)
+    customers.served_more(20)
+    with away(outage):
+        gone_at = time.monotonic()
+        eventually(lambda: time.monotonic() - gone_at > BUDGETS_OLD_S)
+        customers.served_more(30)
+    customers.served_more(20)
+    customers.leave()
+    assert customers.troubles == []
+    assert customers.slowest_s < SLOWEST_S
+    assert_every_answer_has_one_row(stack, customers)
 
 
 def waiting_bytes(stack: Any) -> int:

@@ -76,6 +76,16 @@ def test_a_silent_database_holds_one_request_up_and_the_others_not_at_all(world:
     assert (database.questions, time.monotonic() - began < 1.4) == (1, True)
 
 
+def test_a_tick_that_could_not_tell_the_others_keeps_requests_from_asking(world: World) -> None:
+    worker = world.worker()
+    worker.reserve(grant(), costs(1))
+    with silence(worker) as database:
+        worker.publish()
+        world.now += 11
+        worker.reserve(grant(), costs(1))
+    assert database.questions == 1
+
+
 def test_the_tick_finds_out_that_the_database_is_back(world: World) -> None:
     worker = world.worker()
     world.spend(9 * DOLLAR)
