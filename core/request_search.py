@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, and_, select
 
 from core.access import NotFound
 from core.keyset import By, Order, Page, Place
-from core.models import access_keys, requests, users
+from core.models import requests
+from core.owner_names import with_owner_names
 
 ANY_FAULT = "any"
 NO_PROVIDER = "none"
@@ -52,12 +53,14 @@ def find_requests(connection: Connection, wanted: RequestFilter, limit: int, aft
     """One query."""
     found = select(requests).where(*_conditions(wanted))
     latest = _latest_first(requests).sorted(found, after).limit(limit + 1).subquery()
-    return _latest_first(latest).page(connection, _with_names(latest), limit, _found)
+    return _latest_first(latest).page(connection, with_owner_names(latest), limit, _found)
 
 
 def find_request(connection: Connection, request_id: str) -> FoundRequest:
     """Raises NotFound, also when the retention has deleted it."""
-    row = connection.execute(_with_names(select(requests).where(requests.c.request_id == request_id).subquery())).one_or_none()
+    row = connection.execute(
+        with_owner_names(select(requests).where(requests.c.request_id == request_id).subquery())
+    ).one_or_none()
     if row is None:
         raise NotFound(f"there is no record of {request_id}; records are kept for a limited time")
     return _found(row)
@@ -99,17 +102,6 @@ def _of_status(status: str) -> list[ColumnElement[bool]]:
         return [column == wanted, *([column >= 400] if wanted >= 400 else [])]
     low = int(status[0]) * 100
     return [column >= low, column < low + 100, *([column >= 400] if low >= 400 else [])]
-
-
-def _with_names(found: Any) -> Select[Any]:
-    source = found.outerjoin(users, users.c.id == found.c.user_id)
-    source = source.outerjoin(access_keys, access_keys.c.id == found.c.access_key_id)
-    names = (
-        func.coalesce(users.c.name, "").label("user_name"),
-        func.coalesce(access_keys.c.prefix, "").label("prefix"),
-        func.coalesce(access_keys.c.name, "").label("key_name"),
-    )
-    return select(found, *names).select_from(source)
 
 
 def _found(row: Row[Any]) -> FoundRequest:

@@ -12,10 +12,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
 
 from core.keyset import By, Order, Page, Place
-from core.models import access_keys, users
+from core.owner_names import with_owner_names
 from core.reports import Part
 from core.session_models import claude_sessions
 
@@ -81,7 +81,7 @@ def find_sessions(connection: Connection, wanted: SessionFilter, limit: int, aft
     """One query. A session that is used again meanwhile moves to the front: nobody sees it twice."""
     found = select(claude_sessions).where(*_conditions(wanted))
     latest = _latest_first(claude_sessions).sorted(found, after).limit(limit + 1).subquery()
-    return _latest_first(latest).page(connection, _with_names(latest), limit, _line)
+    return _latest_first(latest).page(connection, with_owner_names(latest), limit, _line)
 
 
 def sessions_in_order(connection: Connection, wanted: SessionFilter, limit: int, after: Place | None = None) -> Page[SessionLine]:
@@ -90,7 +90,7 @@ def sessions_in_order(connection: Connection, wanted: SessionFilter, limit: int,
     order = Order((By(table.access_key_id), By(table.session_id)))
     found = order.sorted(select(claude_sessions).where(*_conditions(wanted)), after).limit(limit + 1).subquery()
     placed = Order((By(found.c.access_key_id), By(found.c.session_id)))
-    return placed.page(connection, _with_names(found), limit, _line)
+    return placed.page(connection, with_owner_names(found), limit, _line)
 
 
 def count_sessions(connection: Connection, wanted: SessionFilter) -> int:
@@ -104,7 +104,7 @@ def sessions_on(connection: Connection, wanted: SessionFilter, page: int = 1) ->
     begins = (page - 1) * SESSIONS_A_PAGE
     found = _latest_first(claude_sessions).sorted(select(claude_sessions).where(*_conditions(wanted)))
     latest = found.limit(SESSIONS_A_PAGE).offset(begins).subquery()
-    rows = connection.execute(_latest_first(latest).sorted(_with_names(latest)))
+    rows = connection.execute(_latest_first(latest).sorted(with_owner_names(latest)))
     return Part(tuple(map(_line, rows)), count_sessions(connection, wanted))
 
 
@@ -129,17 +129,6 @@ def _conditions(wanted: SessionFilter) -> Iterable[ColumnElement[bool]]:
             Answered.FALLBACK: table.fallbacks > 0,
             Answered.ERRORS: table.errors > 0,
         }[wanted.answered]
-
-
-def _with_names(found: Any) -> Select[Any]:
-    source = found.outerjoin(users, users.c.id == found.c.user_id)
-    source = source.outerjoin(access_keys, access_keys.c.id == found.c.access_key_id)
-    names = (
-        func.coalesce(users.c.name, "").label("user_name"),
-        func.coalesce(access_keys.c.prefix, "").label("prefix"),
-        func.coalesce(access_keys.c.name, "").label("key_name"),
-    )
-    return select(found, *names).select_from(source)
 
 
 def _line(row: Row[Any]) -> SessionLine:
