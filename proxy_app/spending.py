@@ -23,6 +23,7 @@ from core.budget import Month, dollars, month_name, month_of
 from core.db import Database, DatabaseAway
 from core.record import RequestRecord
 from core.spend_rows import Owner, pending_elsewhere, spent_in, write_pending
+from core.threads import TookTooLong, within
 from core.types import Grant, ProviderName
 from proxy_app.budget_warnings import BudgetUse, BudgetWarnings
 from proxy_app.faults import Fault, UpstreamError
@@ -31,6 +32,7 @@ from proxy_app.unbooked import Unbooked
 
 _ACTIVE_S = 600.0  # a user who asked for nothing in so long is read again when they do
 _STALE_S = 10.0  # the tick refreshes every second; older than this, it does not reach the database
+_PATIENCE_S = 1.0  # as long as a request waits for what its user has spent
 _MOST_USERS = 5000
 
 
@@ -189,10 +191,10 @@ class Spending:
         return account
 
     def _catch_up(self, user_id: str) -> None:
-        """A silent database holds up those who ask before anybody knows; from then on the tick asks, and no request."""
+        """A silent database holds up those who ask before anybody knows, and for a moment; from then on the tick asks."""
         try:
-            self._read([user_id])
-        except DatabaseAway:
+            within(_PATIENCE_S, lambda: self._read([user_id]))
+        except (DatabaseAway, TookTooLong):
             self._away = True
 
     def _drop(self, user_id: str) -> None:

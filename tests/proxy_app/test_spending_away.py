@@ -28,10 +28,11 @@ class Silent(Database):
 
     speaks: threading.Event = field(default_factory=threading.Event)
     questions: int = 0
+    silent_s: float = 0.5
 
     def read(self, work: Callable[[Connection], T]) -> T:
         self.questions += 1
-        self.speaks.wait(0.5)
+        self.speaks.wait(self.silent_s)
         raise DatabaseAway("silent for the test")
 
     run = read
@@ -74,6 +75,16 @@ def test_a_silent_database_holds_one_request_up_and_the_others_not_at_all(world:
         worker.reserve(grant(key=DOLLAR), costs(1)).release()
         worker.reserve(replace(grant(), user_id="usr_2"), costs(1)).release()
     assert (database.questions, time.monotonic() - began < 1.4) == (1, True)
+
+
+def test_a_request_waits_a_second_and_not_until_the_question_is_given_up(world: World) -> None:
+    worker = world.worker()
+    with silence(worker) as database:
+        database.silent_s = 5
+        began = time.monotonic()
+        worker.reserve(grant(), costs(1)).release()
+        worker.reserve(grant(), costs(1)).release()
+        assert time.monotonic() - began < 2.5
 
 
 def test_a_tick_that_could_not_tell_the_others_keeps_requests_from_asking(world: World) -> None:
