@@ -166,7 +166,7 @@ def _check_there_is_room(connection: Connection, user_id: str, user_name: str, l
     active = select(func.count()).select_from(access_keys).where(access_keys.c.user_id == user_id, is_valid_at(now))
     if connection.execute(active).scalar_one() >= limits.max_keys_per_user:
         raise LimitReached(
-            f"of {user_name} there are {limits.max_keys_per_user} active keys, as many as PROXY_MAX_KEYS_PER_USER allows"
+            f"there are {limits.max_keys_per_user} active keys of {user_name}, as many as PROXY_MAX_KEYS_PER_USER allows"
         )
 
 

@@ -43,7 +43,7 @@ class OwnRequest:
 
 @dataclass(frozen=True, slots=True)
 class OwnReport:
-    """`spent_by_user` and `spent_by_key` are micro-dollars of the month; `sessions` are `SessionLine`s."""
+    """`spent_by_user` and `spent_by_key` are micro-dollars of the month; `sessions` are `SessionSpan`s."""
 
     windows: PlanWindows | None
     spent_by_user: int

@@ -50,7 +50,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionLine:
+class SessionSpan:
     """`agents` counts the main agent, too."""
 
     session_id: str
@@ -86,13 +86,13 @@ class SessionTree:
 
 
 def latest_sessions(connection: Connection, whose: Whose, page: int = 1) -> Part:
-    """`SessionLine`s, the latest used first, in three queries: those among the latest requests, each summed up as a whole."""
+    """`SessionSpan`s, the latest used first, in three queries: those among the latest requests, each summed up as a whole."""
     begins = (page - 1) * SESSIONS_A_PAGE
     found = connection.execute(_LATEST_USED.sorted(_sessions_of(whose)).limit(SESSIONS_A_PAGE).offset(begins)).all()
     return Part(_lines(connection, whose, [row.session_id for row in found]), found[0].total if found else 0)
 
 
-def _lines(connection: Connection, whose: Whose, ids: Sequence[str]) -> tuple[SessionLine, ...]:
+def _lines(connection: Connection, whose: Whose, ids: Sequence[str]) -> tuple[SessionSpan, ...]:
     if not ids:
         return ()
     records = _records(whose, ids)
@@ -101,7 +101,7 @@ def _lines(connection: Connection, whose: Whose, ids: Sequence[str]) -> tuple[Se
     rows: dict[str, list[Row[Any]]] = {}
     for row in connection.execute(_summed(records, records.c.session_id)):
         rows.setdefault(row.session_id, []).append(row)
-    return tuple(SessionLine(each, agents[each], _span(rows[each])) for each in ids if each in rows)
+    return tuple(SessionSpan(each, agents[each], _span(rows[each])) for each in ids if each in rows)
 
 
 def session_tree(connection: Connection, whose: Whose, session_id: str) -> SessionTree | None:

@@ -14,7 +14,7 @@ from core.budget import Month
 from core.own_report import OwnReport, OwnRequest
 from core.plan_windows import PlanWindow, PlanWindows
 from core.reports import Sums
-from core.session_report import SessionLine, SessionTree, Span
+from core.session_report import SessionSpan, SessionTree, Span
 from core.types import Grant
 from proxy_app.circuits import CircuitView
 from proxy_app.own_state import OwnState, Purse, Serving
@@ -77,7 +77,7 @@ def session_document(tree: SessionTree) -> dict[str, Any]:
     return {"session_id": tree.session_id, "whole": tree.is_whole, "agents": agents}
 
 
-def session_line(line: SessionLine) -> dict[str, Any]:
+def session_line(line: SessionSpan) -> dict[str, Any]:
     return {"session_id": line.session_id, "agents": line.agents, **_span(line.span)}
 
 

@@ -100,9 +100,8 @@ class Service:
             each.start()
         spawn(lambda: self._share("circuits", self._tick_s, parts.sharing, parts.windows))
         spawn(lambda: self._share("repairs", self._tick_s, parts.learning))
-        spawn(
-            lambda: self._share("spend", self._tick_s / 2, parts.spending)
-        )  # so that all know within a tick what one has reserved
+        # Twice as often, so that all know within a tick what one has reserved.
+        spawn(lambda: self._share("spend", self._tick_s / 2, parts.spending))
         spawn(lambda: self._watch(is_alive))
 
     def unreadable(self, status: int, reason: str) -> tuple[str, Headers, bytes]:
