@@ -45,7 +45,8 @@ def secrets_of(settings: Settings, database: Database) -> LocalSecrets:
             begun = database.read(_begun_with)
         except DatabaseAway as away:
             raise BadSettings([_unknown(settings, missing, away)]) from None
-        if lost := [name for name in missing if name in begun]:
+        # Looked for again: a worker that began beside this one makes the files first and then marks the database.
+        if lost := [name for name in missing_files(settings) if name in begun]:
             raise BadSettings([lost_file(settings, name) for name in lost])
     local = ensure_local(settings)
     ours = marks_of(settings, local)

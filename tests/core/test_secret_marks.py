@@ -56,6 +56,22 @@ def test_a_database_without_tables_is_new(settings: Any, empty: Database) -> Non
     assert empty.read(marks_in) is None
 
 
+def test_of_two_workers_of_a_new_installation_the_slower_one_takes_what_the_faster_one_made(
+    make: Any, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slower one sees no file; by the time it asks the database the other has made them and left its marks."""
+    unhindered = Database.read
+    made_by_the_faster: list[LocalSecrets] = []
+
+    def read_late(slower: Database, work: Any) -> Any:
+        monkeypatch.undo()
+        made_by_the_faster.append(secrets_of(make(), database))
+        return unhindered(slower, work)
+
+    monkeypatch.setattr(Database, "read", read_late)
+    assert secrets_of(make(), database) == made_by_the_faster[0]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_database_was_begun_with_is_missed_and_not_made_anew(make: Any, database: Database, name: str) -> None:
     secrets_of(make(), database)

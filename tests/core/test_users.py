@@ -191,5 +191,5 @@ def test_a_thousand_users_with_ten_keys_each_fit_and_not_one_more(crowded: Datab
     assert at_once(11, lambda _: crowded.run(lambda c: issue_key(c, last, SERVER_SECRET, limits, NOW))) == ["done"] * 10 + [
         "limit"
     ]
-    with pytest.raises(LimitReached, match="10 active keys of .*, as many as PROXY_MAX_KEYS_PER_USER allows"):
+    with pytest.raises(LimitReached, match=r"10 active keys of .*, as many as PROXY_MAX_KEYS_PER_USER allows"):
         crowded.run(lambda c: issue_key(c, last, SERVER_SECRET, limits, NOW))

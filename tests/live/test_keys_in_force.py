@@ -50,10 +50,10 @@ class Office:
         return {self.ask(access_key) for _ in range(ASKED)}
 
     def end_of(self, access_key: str) -> End:
-        """Asks until many in a row were refused."""
-        began = machine.now()
+        """Asks until many in a row were refused, and for two seconds: one of several workers may answer forty in a row."""
+        began = asked_at = machine.now()
         last_let_in, first_refused, refused = began, inf, 0
-        while refused < ASKED:
+        while refused < ASKED or asked_at.clock - last_let_in.clock < IN_FORCE_S:
             asked_at = machine.now()
             assert asked_at.clock - began.clock < GIVE_UP_S, "let in for a minute"
             if self.ask(access_key) == 403:
@@ -62,10 +62,13 @@ class Office:
                 last_let_in, refused = asked_at, 0
         return End(last_let_in, first_refused)
 
-    def is_in_force_soon(self, access_key: str) -> bool:
-        """Whether nothing that is asked more than two seconds from now is let in."""
+    def is_in_force_soon(self, *access_keys: str) -> bool:
+        """Whether nothing that is asked with one of them more than two seconds from now is let in.
+
+        Each has its own end: one that was looked up a moment ago lives until the server hears of the change.
+        """
         began = machine.now()
-        return self.end_of(access_key).last_let_in.since(began) < IN_FORCE_S
+        return all(self.end_of(each).last_let_in.since(began) < IN_FORCE_S for each in access_keys)
 
     def developer(self, lives_s: float | None = None) -> Developer:
         expires_at = None if lives_s is None else datetime.now(UTC) + timedelta(seconds=lives_s)
@@ -111,8 +114,7 @@ def test_all_keys_of_a_deactivated_user_are_refused_everywhere_within_two_second
     assert office.statuses(developer.access_key) == office.statuses(second) == {200}
 
     office.stack.product.cli("user", "deactivate", developer.user_id)
-    assert office.is_in_force_soon(developer.access_key)
-    assert office.statuses(second) == {403}
+    assert office.is_in_force_soon(developer.access_key, second)
 
 
 def test_a_rotated_key_stays_good_for_its_grace_and_the_new_one_is_good_at_once(office: Office) -> None:

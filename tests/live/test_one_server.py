@@ -1,4 +1,5 @@
-"""Two servers in one SQLite folder, and servers whose secrets were lost, as an operator meets them: real processes."""
+"""Two servers in one SQLite folder, workers that begin at once, and servers whose secrets were lost, as an operator meets them:
+real processes."""
 
 from __future__ import annotations
 
@@ -6,15 +7,19 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 
 from sandbox.product import ROOT, free_port
 from tests.live.test_start import FIRST_RUN, GUNICORN, SERVE, environ, refused, started
 
 __all__ = ["environ"]
+
+MANY_WORKERS = 6
 
 
 def command(line: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -98,3 +103,21 @@ def test_a_second_server_of_a_database_needs_the_secrets_of_the_first(
 
     assert status != 0
     assert "this database belongs to another server_secret" in said
+
+
+def test_workers_of_a_new_installation_that_begin_at_once_share_the_secrets_that_one_of_them_made(
+    environ: dict[str, str], tmp_path: Path, postgres_server: Any
+) -> None:
+    """One that cannot begin ends the whole server. The narrowest moment is made on purpose in tests/core/test_secret_marks.py."""
+    url = postgres_server.migrated()
+    many = {**environ, "PROXY_DATABASE_URL": url, "PROXY_WORKERS": str(MANY_WORKERS)}
+    with started(GUNICORN, many, tmp_path / "output") as server:
+        assert server.comes_to(lambda: workers_seen(url) == MANY_WORKERS, 90.0), server.shown
+        assert "exited with code" not in server.shown
+    postgres_server.drop(url)
+
+
+def workers_seen(database_url: str) -> int:
+    with closing(psycopg2.connect(database_url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM workers")
+        return int(cursor.fetchone()[0])
