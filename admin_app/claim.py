@@ -1,8 +1,8 @@
 """`/claim/{token}`: a developer gets their own access key with a link, once (SPEC section 8).
 
 Knows HTTP; the rules of links are in core.claims. Outside the admin's allowlist and sign-in, for developers come from anywhere.
-Invariants: looking changes nothing (mail scanners look); the key is in the answer to the POST that ended the link, and in no
-other; every reason why a link is not good gets the same answer; no token is logged.
+Invariants: looking changes nothing (mail scanners look); the key is in the answer to the press of a button that ended the link
+(a double click is one), and in no other; every reason why a link is not good gets the same answer; no token is logged.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import falcon
 
 from admin_app.claim_operations import CLAIMS
 from admin_app.doorkeeper import check_same_site
+from admin_app.forms import read_form
 from core.access import Limits, Refused
 from core.access_keys import IssuedKey
 from core.claims import NotClaimable, check_claim, use_claim
+from core.crypto import new_claim_token
 from core.db import Database, DatabaseAway
 from core.pages import Pages
 
@@ -56,13 +58,16 @@ class ClaimPage:
         except DatabaseAway:
             self._away(resp)
         else:
-            self._show(resp, "claim/offer.html")
+            self._show(resp, "claim/offer.html", press=new_claim_token())
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, token: str) -> None:
         check_same_site(req)
         issuing = self._issuing
+        press = read_form(req).get("press", "") if req.content_length else ""  # from a command line it may come without
         try:
-            issued = self._database.run(lambda c: use_claim(c, token, issuing.server_secret, issuing.limits, issuing.now()))
+            issued = self._database.run(
+                lambda c: use_claim(c, token, issuing.server_secret, issuing.limits, issuing.now(), press)
+            )
         except NotClaimable:
             self._gone(resp)
         except Refused:

@@ -35,7 +35,8 @@ class Edit:
 
     def check(self, now: Mapping[str, str]) -> None:
         """`now`: what there is, as the form would show it. Raises ChangedMeanwhile."""
-        moved = {name: now[name] for name, was in self.was.items() if now[name] not in (was, self.fields[name])}
+        told = {name: (was, now[name]) for name, was in self.was.items() if name in now}  # a form made by hand may say more
+        moved = {name: text for name, (was, text) in told.items() if text not in (was, self.fields[name])}
         if moved:
             raise ChangedMeanwhile({name: _sentence(text) for name, text in moved.items()})
 

@@ -90,6 +90,12 @@ def issue_key(
     return issued
 
 
+def reword_key(connection: Connection, key_id: str, access_key: str, server_secret: str, now: datetime) -> IssuedKey:
+    """A key whose text nobody has seen yet gets this one."""
+    connection.execute(update(access_keys).where(access_keys.c.id == key_id).values(_written(access_key, server_secret, now)))
+    return IssuedKey(key_id, access_key)
+
+
 def change_key(
     connection: Connection, key_id: str, change: Callable[[KeyOptions], KeyOptions], limits: Limits, now: datetime
 ) -> AccessKey:

@@ -2,7 +2,8 @@
 
 Functions on a Connection, to be called inside `Database.run`. Refuses to know HTTP and pages. Invariants: a link ends in the
 transaction that issues its key, so there are both or neither; unknown, used, expired, withdrawn, and of a user who is not
-active: all the same.
+active: all the same. Only the press of a button that made the key is answered with it again, for a moment: nothing is kept for
+that, since the key's text is made of the link, the press and the server secret.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, delete, insert, select, update
 
 from core.access import Invalid, Limits, NotFound
-from core.access_keys import IssuedKey, KeyOptions, check_options, issue_key
-from core.crypto import hash_claim_token, new_claim_token
+from core.access_keys import IssuedKey, KeyOptions, check_options, issue_key, reword_key
+from core.crypto import derived_access_key, hash_access_key, hash_claim_token, new_claim_token
 from core.ids import new_id
 from core.keyset import By, Order, Page, Place
-from core.models import claims, users
+from core.models import access_keys, claims, users
 from core.revision import bump
 from core.types import Strategy, UserStatus
 from core.users import User, find_user
 
 GOOD_FOR = timedelta(hours=24)
+SHOWN_AGAIN_FOR = timedelta(minutes=2)
 _TOKEN = re.compile(r"[0-9A-Za-z_\-]{22}")
 
 
@@ -90,14 +92,40 @@ def check_claim(connection: Connection, token: str, server_secret: str, now: dat
     _find(connection, token, server_secret, now)
 
 
-def use_claim(connection: Connection, token: str, server_secret: str, limits: Limits, now: datetime) -> IssuedKey:
-    """The key, and the end of the link. Raises NotClaimable; LimitReached, Invalid: then the link stays good."""
+def use_claim(
+    connection: Connection, token: str, server_secret: str, limits: Limits, now: datetime, press: str = ""
+) -> IssuedKey:
+    """The key, and the end of the link. `press`: 22 random characters of the page whose button is pressed; the same press again
+    gets the same key, within two minutes and while that is in force. Raises NotClaimable; LimitReached, Invalid: then the link
+    stays good."""
     bump(connection, "grants")
-    row = _find(connection, token, server_secret, now)
+    access_key = derived_access_key(server_secret, token, press) if _TOKEN.fullmatch(press) else ""
+    try:
+        row = _find(connection, token, server_secret, now)
+    except NotClaimable:
+        return _shown_again(connection, token, access_key, server_secret, now)
     options = _options(row)
     issued = issue_key(connection, find_user(connection, row.user_id), server_secret, limits, now, options)
+    if access_key:
+        issued = reword_key(connection, issued.id, access_key, server_secret, now)
     connection.execute(update(claims).where(claims.c.id == row.id).values(used_at=now, access_key_id=issued.id))
     return issued
+
+
+def _shown_again(connection: Connection, token: str, access_key: str, server_secret: str, now: datetime) -> IssuedKey:
+    """Raises NotClaimable."""
+    mine = and_(
+        claims.c.token_hash == hash_claim_token(server_secret, token),
+        claims.c.used_at > now - SHOWN_AGAIN_FOR,
+        access_keys.c.secret_hash == hash_access_key(server_secret, access_key),
+        access_keys.c.revoked_at.is_(None),
+        users.c.status == UserStatus.ACTIVE,
+    )
+    joined = claims.join(access_keys, claims.c.access_key_id == access_keys.c.id).join(users, claims.c.user_id == users.c.id)
+    found = connection.execute(select(access_keys.c.id).select_from(joined).where(mine)).scalar_one_or_none()
+    if found is None:
+        raise NotClaimable
+    return IssuedKey(found, access_key)
 
 
 def withdraw_claims(connection: Connection, user_id: str) -> int:

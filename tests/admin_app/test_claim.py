@@ -71,6 +71,10 @@ def key_in(answer: Result) -> str:
     return found[0] if found else ""
 
 
+def press_in(page: Result) -> str:
+    return page.text.partition('name="press" value="')[2].partition('"')[0]
+
+
 def test_looking_shows_a_button_and_makes_nothing(site: Site) -> None:
     browser, path = site.browser(), f"/claim/{site.link()}"
     answers = [browser.get(path) for _ in range(3)]
@@ -98,6 +102,16 @@ def test_the_key_is_shown_once(site: Site) -> None:
 
     assert (again.status_code, looked.status_code) == (404, 404)
     assert (key_in(again), len(site.issued())) == ("", 1)
+
+
+def test_a_button_that_is_pressed_twice_shows_its_key_twice_and_makes_one(site: Site) -> None:
+    browser, path = site.browser(), f"/claim/{site.link()}"
+    mine, of_another_page = (press_in(browser.get(path)) for _ in range(2))
+    first, second, stranger = (browser.post(path, press=press) for press in (mine, mine, of_another_page))
+
+    assert (first.status_code, key_in(first) != "", key_in(second), len(site.issued())) == (200, True, key_in(first), 1)
+    assert (stranger.status_code, key_in(stranger)) == (404, "")
+    assert site.office.grant(IssuedKey(site.issued()[0].id, key_in(second))) is not None
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -112,3 +112,11 @@ def test_only_what_is_to_be_written_can_be_in_the_way() -> None:
     with pytest.raises(ChangedMeanwhile) as refused:
         edit.check({"name": "", "note": "n"})
     assert refused.value.problems["name"] == "is empty by now"
+
+
+def test_a_form_that_says_what_it_never_showed_is_told_no_more_of_it(owner: Browser, office: Office, address: str) -> None:
+    """Made by hand: the id of the address is a field of the operation, and none of the form."""
+    made = {**filled(owner.get(address).text), "name": "Ada L", "user_id": "usr_other", "was_user_id": "usr_none"}
+
+    assert owner.post(address, **made).status_code == 303
+    assert user_of(office, address).name == "Ada L"

@@ -168,7 +168,7 @@ def test_all_requests_of_a_user_are_one_click_away_and_theirs_alone(owner: Visit
     assert f"Only user {town.furnished.ids['user_id']}" in owner.text()
 
 
-def test_a_link_gives_its_key_once(somebody: Somebody, visit: Any) -> None:
+def test_a_link_gives_its_key_once_and_again_to_who_loads_that_page_anew(somebody: Somebody, visit: Any) -> None:
     somebody.visitor.go(f"{somebody.user_page}/links/new")
     somebody.visitor.press("Make the link")
     url = somebody.visitor.page.locator("pre[aria-label='The one-time link']").inner_text()
@@ -178,10 +178,13 @@ def test_a_link_gives_its_key_once(somebody: Somebody, visit: Any) -> None:
 
     developer.page.goto(url)
     with developer.page.expect_navigation():
-        developer.page.get_by_role("button").first.click()
-    base_url = next(word for word in developer.page.inner_text("body").split() if "/ak/ak_" in word).rpartition("=")[2]
-    somebody.town.remember("access key", base_url.rpartition("/ak/")[2])
+        developer.page.get_by_role("button").first.click(click_count=2)
+    shown = developer.page.inner_text("body")
+    developer.page.reload()
+    assert developer.page.inner_text("body") == shown
 
+    base_url = next(word for word in shown.split() if "/ak/ak_" in word).rpartition("=")[2]
+    somebody.town.remember("access key", base_url.rpartition("/ak/")[2])
     assert eventually(lambda: ask(base_url).status == 200)
     again = developer.page.goto(url)
     assert again is not None and again.status == 404

@@ -12,14 +12,17 @@ from sqlalchemy import select
 
 from core import models
 from core.access import Invalid, LimitReached, Limits
-from core.access_keys import IssuedKey, KeyOptions, list_keys
-from core.claims import GOOD_FOR, Claim, NotClaimable, check_claim, open_claim, use_claim, withdraw_claims
+from core.access_keys import IssuedKey, KeyOptions, list_keys, revoke_key, rotate_key
+from core.claims import GOOD_FOR, SHOWN_AGAIN_FOR, Claim, NotClaimable, check_claim, open_claim, use_claim, withdraw_claims
+from core.crypto import derived_access_key, is_wellformed
 from core.db import Database, open_database
 from core.settings import Settings
 from core.types import Strategy
 from core.users import User, activate_user, deactivate_user, delete_user
 from tests.core.office import LIMITS, NOW, SECOND, SERVER_SECRET, Office
 from tests.core.test_users import at_once
+
+PRESS, OTHER_PRESS = "p" * 22, "q" * 22
 
 
 @pytest.fixture
@@ -31,8 +34,8 @@ def opened(office: Office, user: User, options: KeyOptions | None = None) -> Cla
     return office.database.run(lambda c: open_claim(c, user, options or KeyOptions(), SERVER_SECRET, NOW))
 
 
-def used(office: Office, token: str, at: datetime = NOW, limits: Limits = LIMITS) -> IssuedKey:
-    return office.database.run(lambda c: use_claim(c, token, SERVER_SECRET, limits, at))
+def used(office: Office, token: str, at: datetime = NOW, limits: Limits = LIMITS, press: str = "") -> IssuedKey:
+    return office.database.run(lambda c: use_claim(c, token, SERVER_SECRET, limits, at, press))
 
 
 def is_good(office: Office, token: str, at: datetime = NOW) -> bool:
@@ -70,6 +73,59 @@ def test_a_link_works_once(office: Office) -> None:
     with pytest.raises(NotClaimable):
         used(office, claim.token)
     assert len(office.database.read(list_keys)) == 1
+
+
+def test_the_same_press_again_shows_the_same_key_for_two_minutes(office: Office) -> None:
+    """A double click, or an answer that was lost on its way."""
+    claim = opened(office, office.add("ann"))
+    first = used(office, claim.token, press=PRESS)
+
+    assert timedelta(minutes=2) == SHOWN_AGAIN_FOR
+    assert used(office, claim.token, NOW + SHOWN_AGAIN_FOR - SECOND, press=PRESS) == first
+    assert len(office.database.read(list_keys)) == 1
+    with pytest.raises(NotClaimable):
+        used(office, claim.token, NOW + SHOWN_AGAIN_FOR, press=PRESS)
+
+
+@pytest.mark.parametrize("press", ["", OTHER_PRESS, PRESS[:-1], PRESS + "x", "é" * 22])
+def test_a_press_of_another_page_is_shown_nothing(office: Office, press: str) -> None:
+    claim = opened(office, office.add("ann"))
+    used(office, claim.token, press=PRESS)
+
+    with pytest.raises(NotClaimable):
+        used(office, claim.token, press=press)
+
+
+@pytest.mark.parametrize("press", ["", PRESS[:-1], "é" * 22])
+def test_a_press_without_a_name_of_its_own_is_good_once(office: Office, press: str) -> None:
+    claim = opened(office, office.add("ann"))
+    used(office, claim.token, press=press)
+
+    with pytest.raises(NotClaimable):
+        used(office, claim.token, press=press)
+
+
+def test_keys_differ_by_link_press_and_secret(office: Office) -> None:
+    links = [opened(office, office.add(name)) for name in ("ann", "bob", "cid")]
+    keys = [used(office, link.token, press=press) for link, press in zip(links, (PRESS, PRESS, OTHER_PRESS), strict=True)]
+    made = {(secret, link.token, press) for secret in ("a", "b") for link in links for press in (PRESS, OTHER_PRESS)}
+
+    assert all(is_wellformed(key.access_key) for key in keys)
+    assert len({key.access_key for key in keys}) == 3
+    assert len({derived_access_key(*each) for each in made}) == len(made) == 12
+
+
+def test_what_became_of_the_key_meanwhile_ends_the_showing(office: Office) -> None:
+    users = [office.add(name) for name in ("ann", "bob", "cid")]
+    links = [opened(office, user) for user in users]
+    ann, bob, _ = [used(office, link.token, press=PRESS) for link in links]
+    office.database.run(lambda c: revoke_key(c, ann.id, NOW))
+    office.database.run(lambda c: rotate_key(c, bob.id, SERVER_SECRET, 300.0, NOW))
+    office.database.run(lambda c: deactivate_user(c, users[2].id, NOW))
+
+    for link in links:
+        with pytest.raises(NotClaimable):
+            used(office, link.token, press=PRESS)
 
 
 def test_looking_at_a_link_uses_nothing(office: Office) -> None:
