@@ -20,6 +20,7 @@ from admin_app.operation import BadFields, Doing, Offer, Operation, Shape, Shown
 from core.access import NotFound
 from core.access_keys import find_key
 from core.actor import Role
+from core.reports import Sums
 from core.session_list import SESSIONS_A_PAGE, Answered, SessionFilter, SessionLine, count_sessions, find_sessions
 from core.session_report import AgentLine, Span, Whose, last_user_of, session_tree
 from core.types import ProviderName
@@ -167,7 +168,7 @@ def _get(doing: Doing, taken: TheSession) -> ClaudeTreeShown:
         raise _no_such_session()
     agents = [_agent(each) for each in tree.agents]
     return ClaudeTreeShown(
-        session_id=tree.session_id, is_whole=tree.is_whole, figures=_figures(tree.span), agents=agents, whose=told
+        session_id=tree.session_id, is_whole=tree.is_whole, figures=_figures_of_span(tree.span), agents=agents, whose=told
     )
 
 
@@ -197,49 +198,37 @@ def _line(line: SessionLine) -> ClaudeSessionShown:
         key_prefix=line.prefix,
         key_name=line.key_name,
         agents=line.agents,
-        figures=_figures_of(line),
+        figures=_figures(line, (line.plan, line.bedrock, line.nobody), line),
         fault=line.fault,
         fell_back_at=line.fell_back_at,
     )
 
 
-def _figures_of(line: SessionLine) -> FiguresShown:
-    return FiguresShown(
-        requests=line.requests,
-        errors=line.errors,
-        fallbacks=line.fallbacks,
-        input_tokens=line.input_tokens,
-        output_tokens=line.output_tokens,
-        cost_usd=usd(line.cost_micros) or Decimal(0),
-        list_value_usd=usd(line.list_value_micros) or Decimal(0),
-        plan=line.plan,
-        bedrock=line.bedrock,
-        nobody=line.nobody,
-        first_at=line.first_at,
-        last_at=line.last_at,
-        seconds=int((line.last_at - line.first_at).total_seconds()),
-    )
-
-
 def _agent(line: AgentLine) -> AgentShown:
-    own = _figures(line.own) if line.own is not None else None
-    return AgentShown(agent_id=line.agent_id, depth=line.depth, own=own, with_below=_figures(line.below))
+    own = _figures_of_span(line.own) if line.own is not None else None
+    return AgentShown(agent_id=line.agent_id, depth=line.depth, own=own, with_below=_figures_of_span(line.below))
 
 
-def _figures(span: Span) -> FiguresShown:
-    total = span.total
+def _figures_of_span(span: Span) -> FiguresShown:
     by = {sums.provider: sums.requests for sums in span.by_provider}
+    answered = (by.get(ProviderName.PLAN, 0), by.get(ProviderName.BEDROCK, 0), by.get("", 0))
+    return _figures(span.total, answered, span)
+
+
+def _figures(sums: Sums | SessionLine, answered: tuple[int, int, int], span: Span | SessionLine) -> FiguresShown:
+    """`answered`: by the plan, by Bedrock, by nobody."""
+    plan, bedrock, nobody = answered
     return FiguresShown(
-        requests=total.requests,
-        errors=total.errors,
-        fallbacks=total.fallbacks,
-        input_tokens=total.input_tokens,
-        output_tokens=total.output_tokens,
-        cost_usd=usd(total.cost_micros) or Decimal(0),
-        list_value_usd=usd(total.list_value_micros) or Decimal(0),
-        plan=by.get(ProviderName.PLAN, 0),
-        bedrock=by.get(ProviderName.BEDROCK, 0),
-        nobody=by.get("", 0),
+        requests=sums.requests,
+        errors=sums.errors,
+        fallbacks=sums.fallbacks,
+        input_tokens=sums.input_tokens,
+        output_tokens=sums.output_tokens,
+        cost_usd=usd(sums.cost_micros) or Decimal(0),
+        list_value_usd=usd(sums.list_value_micros) or Decimal(0),
+        plan=plan,
+        bedrock=bedrock,
+        nobody=nobody,
         first_at=span.first_at,
         last_at=span.last_at,
         seconds=int((span.last_at - span.first_at).total_seconds()),

@@ -26,6 +26,7 @@ from sandbox.client import Sandbox
 from sandbox.product import AS_IN_THE_IMAGE, Product
 from tests.installations import with_tables
 from tests.live.claude_cli import Ran, run_cli
+from tests.live.postgres import Postgres
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,14 @@ def install(sqlite_template: Path) -> Install:
             yield product
 
     return prepared
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of the file's own, to be stopped, frozen and killed."""
+    server = Postgres()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="module")

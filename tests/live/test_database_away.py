@@ -56,13 +56,6 @@ class Frozen:
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    postgres = Postgres()
-    yield postgres
-    postgres.close()
-
-
-@pytest.fixture(scope="module")
 def product_settings(postgres: Postgres) -> dict[str, str]:
     return {
         "PROXY_DATABASE_URL": postgres.url,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,13 +22,6 @@ PAGES = (
     "/admin/api/v1/users", "/ak/{key}/status", "/ak/{key}/statusline", "/ak/ak_unknown/status", "/metrics",
 )  # fmt: skip
 BOUND_S = 25.0  # 10 to 13 s measured: those that reports wait for their connection, or a silent one and the try to make another
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    postgres = Postgres()
-    yield postgres
-    postgres.close()
 
 
 @pytest.fixture(scope="module")

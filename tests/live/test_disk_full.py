@@ -18,13 +18,6 @@ KILOBYTES = 64
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    postgres = Postgres()
-    yield postgres
-    postgres.close()
-
-
-@pytest.fixture(scope="module")
 def product_settings(postgres: Postgres) -> dict[str, str]:
     return {"PROXY_DATABASE_URL": postgres.url, "PROXY_FLUSH_INTERVAL_S": "0.2"}
 

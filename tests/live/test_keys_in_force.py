@@ -49,10 +49,14 @@ class Office:
         """What many requests in a row get now."""
         return {self.ask(access_key) for _ in range(ASKED)}
 
-    def end_of(self, access_key: str) -> End:
-        """Asks until many in a row were refused, and for two seconds: one of several workers may answer forty in a row."""
-        began = asked_at = machine.now()
-        last_let_in, first_refused, refused = began, inf, 0
+    def end_of(self, access_key: str, began: Moment | None = None) -> End:
+        """Asks until many in a row were refused, and for two seconds: one of several workers may answer forty in a row.
+
+        `began` is now, or when the change was made: until then it was let in.
+        """
+        began = began or machine.now()
+        asked_at = last_let_in = began
+        first_refused, refused = inf, 0
         while refused < ASKED or asked_at.clock - last_let_in.clock < IN_FORCE_S:
             asked_at = machine.now()
             assert asked_at.clock - began.clock < GIVE_UP_S, "let in for a minute"
@@ -68,7 +72,7 @@ class Office:
         Each has its own end: one that was looked up a moment ago lives until the server hears of the change.
         """
         began = machine.now()
-        return all(self.end_of(each).last_let_in.since(began) < IN_FORCE_S for each in access_keys)
+        return all(self.end_of(each, began).last_let_in.since(began) < IN_FORCE_S for each in access_keys)
 
     def developer(self, lives_s: float | None = None) -> Developer:
         expires_at = None if lives_s is None else datetime.now(UTC) + timedelta(seconds=lives_s)

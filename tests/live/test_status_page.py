@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,13 +18,6 @@ from tests.live.test_plan_windows_live import LOGIN
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 VIEWS = ("/status", "/status?session=mine", "/statusline")
 OURS = re.compile(r'(?:href|src|action)="([^"]*)"')
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    postgres = Postgres()
-    yield postgres
-    postgres.close()
 
 
 @pytest.fixture(scope="module")
