@@ -9,8 +9,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from benchmarks.processes import DidNotStart, Stage, free_port, worker_of
+from benchmarks.processes import DidNotStart, Stage, worker_of
 from benchmarks.targets import Name, Target
+from sandbox.product import free_port
 
 _START_S = 10.0
 _CONFIGURATION = """

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -105,12 +104,6 @@ def read_line(process: subprocess.Popen[bytes], limit_s: float) -> bytes:
             raise DidNotStart(f"{process.args!r} said nothing within {limit_s:.0f} s")
         line += received
     return line
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def cpu_us(pid: int) -> float:

@@ -14,8 +14,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.processes import DidNotStart, Stage, free_port, worker_of
+from benchmarks.processes import DidNotStart, Stage, worker_of
 from benchmarks.targets import Name, Target
+from sandbox.product import free_port
 
 _ROOT = Path(__file__).resolve().parent.parent
 _COMMAND_S = 60.0

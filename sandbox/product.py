@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parent.parent
 AS_IN_THE_IMAGE = ("gunicorn", "-c", "gunicorn.conf.py", "wsgi:create_app()")  # nothing is checked first: ready a second sooner
+_PORTS = range(15_000, 32_768)
 _START_S = 120.0  # it ends at once when the server does, so this is for machines with much else to do
 
 
@@ -31,9 +33,12 @@ class NotStarted(Exception):
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """None of those that the kernel gives to outgoing connections: such a one may be taken before a server has it, or while the
+    server is being started again."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", secrets.choice(_PORTS)))
+            return int(probe.getsockname()[1])
 
 
 class Product:

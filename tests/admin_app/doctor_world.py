@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,9 +75,3 @@ def healths(finished: Finished) -> dict[str, str]:
 
 def ill(finished: Finished) -> set[tuple[str, str]]:
     return {(check, health) for check, health in healths(finished).items() if health != "well"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

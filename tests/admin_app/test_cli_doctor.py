@@ -15,7 +15,8 @@ from admin_app.finding import Finding, Health
 from core.db import open_database
 from core.heartbeat import Heartbeat, Load, Worker
 from core.ports import ProbeResult
-from tests.admin_app.doctor_world import free_port, healths, ill
+from sandbox.product import free_port
+from tests.admin_app.doctor_world import healths, ill
 from tests.admin_app.doctor_world import terminal as terminal
 from tests.admin_app.doctor_world import upstream as upstream
 from tests.admin_app.test_cli import NOW, Terminal

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from core.crypto import new_access_key
-from tests.admin_app.doctor_world import free_port, healths, ill
+from sandbox.product import free_port
+from tests.admin_app.doctor_world import healths, ill
 from tests.admin_app.doctor_world import terminal as terminal
 from tests.admin_app.doctor_world import upstream as upstream
 from tests.admin_app.test_cli import Finished, Terminal
