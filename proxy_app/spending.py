@@ -32,16 +32,17 @@ from proxy_app.unbooked import Unbooked
 
 _ACTIVE_S = 600.0  # a user who asked for nothing in so long is read again when they do
 _STALE_S = 10.0  # the tick refreshes every second; older than this, it does not reach the database
-_PATIENCE_S = 1.0  # as long as a request waits for what its user has spent
 _MOST_USERS = 5000
 
 
 @dataclass(frozen=True, slots=True)
 class SpendingRules:
-    """`away_allowance_micros`: what a key with a budget may spend while the database cannot be asked."""
+    """`away_allowance_micros`: what a key with a budget may spend while the database cannot be asked. `patience_s`: as long as
+    a request waits for what its user has spent."""
 
     zone: ZoneInfo
     away_allowance_micros: int
+    patience_s: float = 1.0
 
 
 @dataclass(slots=True)
@@ -193,7 +194,7 @@ class Spending:
     def _catch_up(self, user_id: str) -> None:
         """A silent database holds up those who ask before anybody knows, and for a moment; from then on the tick asks."""
         try:
-            within(_PATIENCE_S, lambda: self._read([user_id]))
+            within(self._rules.patience_s, lambda: self._read([user_id]))
         except (DatabaseAway, TookTooLong):
             self._away = True
 

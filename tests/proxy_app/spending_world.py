@@ -40,7 +40,7 @@ class World:
 
     def worker(self) -> Spending:
         self.workers += 1
-        rules = SpendingRules(self.zone, 2 * DOLLAR)
+        rules = SpendingRules(self.zone, 2 * DOLLAR, patience_s=60)  # a real database on a busy machine is not away
         return Spending(self.database, f"wrk_{self.workers}", rules, (lambda: self.now, lambda: self.now))
 
     def record(self, micros: int, key_id: str = "key_1", at: float | None = None) -> RequestRecord:

@@ -41,7 +41,7 @@ class Silent(Database):
 @contextmanager
 def silence(worker: Spending) -> Iterator[Silent]:
     silent = Silent()
-    worker._database = silent
+    worker._database, worker._rules = silent, replace(worker._rules, patience_s=1.0)
     yield silent
     silent.speaks.set()
 
