@@ -95,3 +95,16 @@ def test_a_change_of_something_else_repeats_no_warning(world: World, caplog: pyt
         world.tick(worker)
         world.database.run(lambda c: change_user(c, user_id, lambda user: replace(user, name="Somebody"), world.moment))
     assert alarms(caplog) == [EIGHTY]
+
+
+def test_another_key_that_asks_while_a_warning_is_written_keeps_none_of_them_from_being_given(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    user_id, key_id = world.customer(10 * DOLLAR, 10 * DOLLAR)
+    mine = replace(grant(10 * DOLLAR, 10 * DOLLAR, key_id), user_id=user_id)
+    worker = world.worker()
+    world.flush(replace(world.record(8 * DOLLAR, key_id), user_id=user_id))
+    worker.reserve(mine, costs(1)).release()
+    world.database.meanwhile = lambda: worker.reserve(replace(mine, access_key_id="key_2"), costs(1)).release()
+    world.tick(worker)
+    assert alarms(caplog) == [EIGHTY, EIGHTY]
