@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 
 
+def remount(folder: Path, how: str) -> None:
+    """`ro`: as a kernel does whose disk has errors. `rw`: as somebody does who has mended it."""
+    subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], check=True)
+
+
 @contextmanager
 def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
     """A tmpfs at `folder`. Skips the test, by name, where mounting is refused."""
