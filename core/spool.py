@@ -287,7 +287,7 @@ def _open_locked(path: Path, create: bool) -> int:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(path, _FLAGS | (os.O_CREAT if create else 0), 0o600)
     except OSError as error:
-        if create and error.errno in _NO_ROOM:
+        if create and error.errno in _NO_ROOM and not path.exists():
             return -1
         raise
     try:
