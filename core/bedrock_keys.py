@@ -7,9 +7,10 @@ Invariant: a clear secret is never written, and every change adds 1 to `revision
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Update, insert, select, update
 
@@ -21,6 +22,8 @@ from core.ports import ProbeResult
 from core.revision import bump
 from core.types import KeyHealth, Residency, UserStatus
 from core.users import User
+
+T = TypeVar("T", bool, str)
 
 _REGION = re.compile(r"[a-z]{2,3}(-[a-z]{2,12}){1,2}-[0-9]{1,2}")
 _SECRET = re.compile(r"[!-~]{1,8192}")
@@ -88,9 +91,12 @@ def record_bedrock_test(connection: Connection, key_id: str, result: ProbeResult
 
 def mark_bedrock_key_unhealthy(connection: Connection, key_id: str, reason: str, now: datetime) -> bool:
     """AWS refused the key in use. Whether that was news: many requests may find out at once. Raises NotFound."""
-    if find_bedrock_key(connection, key_id).key.health is KeyHealth.UNHEALTHY:
+
+    def is_news() -> bool:
+        return find_bedrock_key(connection, key_id).key.health is not KeyHealth.UNHEALTHY
+
+    if not _first(connection, is_news):
         return False
-    bump(connection, "grants")
     _change(connection, key_id, health=KeyHealth.UNHEALTHY, health_reason=reason[:_REASON_LENGTH], updated_at=now)
     return True
 
@@ -100,14 +106,19 @@ def mark_bedrock_key_limited(connection: Connection, key_id: str, reason: str, n
 
     Reasons ("model: why") gather, one a model, until a test of the key forgets them; what does not fit is left out.
     """
-    stored = find_bedrock_key(connection, key_id)
-    known = stored.health_reason if stored.key.health is KeyHealth.LIMITED else ""
-    told = f"{known}; {reason}" if known else reason[:_REASON_LENGTH]
-    is_known = reason.partition(": ")[0] + ": " in known
-    if stored.key.health is KeyHealth.UNHEALTHY or is_known or len(told) > _REASON_LENGTH:
+
+    def told() -> str:
+        """All reasons with this one; empty when it is no news."""
+        stored = find_bedrock_key(connection, key_id)
+        known = stored.health_reason if stored.key.health is KeyHealth.LIMITED else ""
+        both = f"{known}; {reason}" if known else reason[:_REASON_LENGTH]
+        is_known = reason.partition(": ")[0] + ": " in known
+        return "" if stored.key.health is KeyHealth.UNHEALTHY or is_known or len(both) > _REASON_LENGTH else both
+
+    reasons = _first(connection, told)
+    if not reasons:
         return False
-    bump(connection, "grants")
-    _change(connection, key_id, health=KeyHealth.LIMITED, health_reason=told, updated_at=now)
+    _change(connection, key_id, health=KeyHealth.LIMITED, health_reason=reasons, updated_at=now)
     return True
 
 
@@ -159,6 +170,16 @@ def list_bedrock_keys(connection: Connection, user_id: str | None = None) -> lis
     if user_id is not None:
         query = query.where(bedrock_keys.c.user_id == user_id)
     return [_stored(row) for row in connection.execute(query)]
+
+
+def _first(connection: Connection, news: Callable[[], T]) -> T:
+    """What is news, and announced: looked for again behind the other workers that found something out meanwhile, so that nothing
+    of theirs is lost. What is none holds nobody up."""
+    found = news()
+    if found:
+        bump(connection, "grants")
+        found = news()
+    return found
 
 
 def _check_owner(connection: Connection, user: User, access_key_id: str) -> None:

@@ -94,6 +94,7 @@ def first_warning(connection: Connection, due: DueWarning, budget_micros: int, n
     """Whether nobody has given this warning yet; from now on somebody has. None: such a budget is not in force (any more)."""
     table, holder = (access_keys, due.access_key_id) if due.access_key_id else (users, due.user_id)
     in_force = select(table.c.monthly_budget_micros).where(table.c.id == holder)
+    in_force = in_force.with_for_update(read=True)  # who changes it waits for us, and forgets this warning, too
     if connection.execute(in_force).scalar() != budget_micros:
         return None
     row = {"month": due.month, "holder": holder, "percent": due.percent, "created_at": now}

@@ -9,6 +9,7 @@ no fsync: the promise is to outlive the process, not the machine (facts/reliabil
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -27,6 +28,7 @@ _MOST_HELD_BYTES = 8 * 1024 * 1024
 _WINDOW_BYTES = 512 * 1024
 _COMPACT_BYTES = 4 * 1024 * 1024
 _MARK_EVERY_S = 1.0
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -47,7 +49,8 @@ class Spool:
     """An open, locked spool. Positions are bytes since it was opened, never reused; only their order means anything.
 
     `clock` is unix seconds. What a full disk refuses is held in memory, `held` records of at most `most_held_bytes`, still
-    read and cut like the others; past that `lost` counts. `torn` counts lines that were damaged and skipped.
+    read and cut like the others; past that `lost` counts. `torn` counts lines that were damaged and skipped. Where there is no
+    room for the file itself, each record tries again to make it: a worker begins on a full disk, too.
     """
 
     def __init__(
@@ -60,8 +63,6 @@ class Spool:
         create: bool = True,
     ) -> None:
         """Makes the directory, too, private. Raises SpoolTaken, and OSError where the directory cannot be used."""
-        if create:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = directory / f"{name}{SUFFIX}"
         self.lost = self.torn = 0
         self._offset_path = directory / f"{name}.offset"
@@ -70,10 +71,10 @@ class Spool:
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
         self._spoilt = False  # behind `_size` lies a piece of a line that must be taken back
-        self._fd = _open_locked(self.path, create)
+        self._fd = _open_locked(self.path, create)  # negative where there is no file
         self._base = 0  # position of the file's first byte
-        self._size = self._mended(os.fstat(self._fd).st_size)
-        self._done = self._stored_offset()  # position up to which everything is cut
+        self._size = self._mended(os.fstat(self._fd).st_size) if self._fd >= 0 else 0
+        self._done = self._stored_offset() if self._fd >= 0 else 0  # position up to which everything is cut
         self._records = self._count_lines()
         self._last_batch = (self._done, 0, 0)  # the position behind it, its lines, how many of them were damaged
         # (position, unix seconds) about once a second: what lies behind a position was appended then or later.
@@ -138,7 +139,7 @@ class Spool:
         if position <= self._done or position != last_read:
             return
         self._done = position
-        is_emptied = position >= self._base + self._size and self._empty_file()
+        is_emptied = position >= self._base + self._size and (self._fd < 0 or self._empty_file())
         while self._base + self._size < position:
             self._base += self._drop_held()
         if not is_emptied:
@@ -149,9 +150,9 @@ class Spool:
 
     def close(self) -> None:
         """Let go of the file; it is removed if all of it is cut. What memory still holds is tried once more. Idempotent."""
+        self._write_held()
         if self._fd < 0:
             return
-        self._write_held()
         if self._done >= self._end:
             with suppress(OSError):
                 self._offset_path.unlink(missing_ok=True)
@@ -162,10 +163,12 @@ class Spool:
     def _write(self, line: bytes) -> bool:
         """One write. A full disk writes short without an error: that piece is taken back before anything else is written."""
         try:
+            if self._fd < 0:
+                self._fd = _open_locked(self.path, create=True)
             if self._spoilt:
                 os.ftruncate(self._fd, self._size)
             self._spoilt = os.write(self._fd, line) != len(line)
-        except OSError:
+        except (OSError, SpoolTaken):
             return False
         if not self._spoilt:
             self._size += len(line)
@@ -278,7 +281,15 @@ def open_spool(directory: Path, name: str) -> Spool:
 
 
 def _open_locked(path: Path, create: bool) -> int:
-    fd = os.open(path, _FLAGS | (os.O_CREAT if create else 0), 0o600)
+    """The file's descriptor; -1 where it would have to be made and the disk takes none."""
+    try:
+        if create:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(path, _FLAGS | (os.O_CREAT if create else 0), 0o600)
+    except OSError as error:
+        if create and error.errno in _NO_ROOM and not path.exists():
+            return -1
+        raise
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not os.path.samestat(os.fstat(fd), path.stat()):

@@ -38,6 +38,7 @@ class CircuitSharing:
         self._worker_id = worker_id
         self._waiting: dict[CircuitName, Transition] = {}
         self._seen = 0
+        self._has_looked = False
         self._tidied_at = circuits.unix_time()
         circuits.subscribe(self.enqueue)
 
@@ -71,7 +72,8 @@ class CircuitSharing:
             after, rows = self._database.read(lambda connection: circuit_rows.circuits_since(connection, self._seen))
         except DatabaseAway:
             return 0
-        is_start = after == 0
+        is_start = after == 0 and (self._seen > 0 or not self._has_looked)  # an empty table is no reason to begin anew
+        self._has_looked = True
         applied = 0
         for row in paced(rows):
             name = _name(row)

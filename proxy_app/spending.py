@@ -171,7 +171,8 @@ class Spending:
         except DatabaseAway:
             self._away = True
             return
-        for user_id in [user_id for user_id in self._accounts if user_id not in active]:
+        # Not all but those: somebody may have asked for the first time while the ledger was read.
+        for user_id in [user_id for user_id, account in self._accounts.items() if account.asked_at < horizon]:
             self._drop(user_id)
         with suppress(DatabaseAway):
             self._warn(active)
@@ -246,7 +247,7 @@ class Spending:
         now = datetime.fromtimestamp(self._wall(), UTC)
         accounts = [(user_id, account) for user_id in user_ids if (account := self._accounts.get(user_id)) is not None]
         for user_id, account in accounts:
-            for holder, budget in account.budgets.items():
+            for holder, budget in [*account.budgets.items()]:  # another key of theirs may ask meanwhile
                 access_key_id = "" if holder == user_id else holder
                 spent = self._total(account, user_id, access_key_id or None)
                 self._warnings.heed(BudgetUse(account.month.name, user_id, access_key_id, spent, budget), now)

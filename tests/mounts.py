@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+
+def remount(folder: Path, how: str) -> None:
+    """`ro`: as a kernel does whose disk has errors. `rw`: as somebody does who has mended it."""
+    subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], check=True)
+
+
+def take_no_more_files(folder: Path) -> None:
+    """What is open can be written to, and nothing new can be made."""
+    found = os.statvfs(folder)
+    remount(folder, f"nr_inodes={found.f_files - found.f_ffree}")
 
 
 @contextmanager

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+from sqlalchemy import Connection, text
 
 from core import bedrock_keys
 from core.access import Invalid, NotFound
 from core.bedrock_keys import NewBedrockKey
-from core.db import Database
+from core.db import Database, open_database
 from core.ports import ProbeResult
+from core.settings import Settings
 from core.types import KeyHealth, Residency
 from tests.core.office import NOW, SECOND, VAULT, Office
+from tests.live.bare import until
 
 
 @pytest.fixture
@@ -111,3 +118,66 @@ def test_an_unhealthy_bedrock_key_stays_unhealthy_when_a_model_is_denied_too(off
     office.database.run(lambda c: bedrock_keys.mark_bedrock_key_unhealthy(c, key_id, "expired", NOW))
     assert office.database.run(lambda c: bedrock_keys.mark_bedrock_key_limited(c, key_id, "us.opus: denied", NOW)) is False
     assert office.database.read(lambda c: bedrock_keys.find_bedrock_key(c, key_id)).key.health is KeyHealth.UNHEALTHY
+
+
+# Two workers that find out at once: each on a connection of its own
+
+
+@pytest.fixture
+def crowded(postgres_server: Any) -> Iterator[Office]:
+    url = postgres_server.migrated()
+    opened = open_database(Settings(database_url=url), pool_size=3)
+    yield Office(opened)
+    opened.close()
+    postgres_server.drop(url)
+
+
+def one_behind_the_other(database: Database, first: Any, second: Any) -> list[bool]:
+    """What each said. The second looks at the key before the first has committed, and waits for it then."""
+    said: list[bool] = []
+
+    def while_the_second_waits(connection: Connection) -> None:
+        said.append(first(connection))
+        beside.start()
+        waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        assert until(lambda: database.read(lambda c: c.execute(waiting).scalar_one()) == 1)
+
+    beside = threading.Thread(target=lambda: said.append(database.run(second)))
+    database.run(while_the_second_waits)
+    beside.join(30)
+    return said
+
+
+def test_two_workers_that_are_denied_a_model_each_lose_no_reason(crowded: Office) -> None:
+    key_id = crowded.attach(crowded.add("ann"))
+
+    said = one_behind_the_other(
+        crowded.database,
+        lambda c: bedrock_keys.mark_bedrock_key_limited(c, key_id, "us.opus: denied", NOW),
+        lambda c: bedrock_keys.mark_bedrock_key_limited(c, key_id, "us.fable: no form", NOW),
+    )
+
+    found = crowded.database.read(lambda c: bedrock_keys.find_bedrock_key(c, key_id))
+    assert (said, found.health_reason) == ([True, True], "us.opus: denied; us.fable: no form")
+
+
+def test_a_key_that_one_worker_finds_refused_is_not_put_back_into_use_by_another_that_is_denied_a_model(crowded: Office) -> None:
+    key_id = crowded.attach(crowded.add("ann"))
+
+    said = one_behind_the_other(
+        crowded.database,
+        lambda c: bedrock_keys.mark_bedrock_key_unhealthy(c, key_id, "expired", NOW),
+        lambda c: bedrock_keys.mark_bedrock_key_limited(c, key_id, "us.opus: denied", NOW),
+    )
+
+    found = crowded.database.read(lambda c: bedrock_keys.find_bedrock_key(c, key_id))
+    assert (said, found.key.health, found.health_reason) == ([True, False], KeyHealth.UNHEALTHY, "expired")
+
+
+def test_a_refused_key_is_news_of_the_first_worker_alone(crowded: Office) -> None:
+    key_id = crowded.attach(crowded.add("ann"))
+
+    def mark(connection: Connection) -> bool:
+        return bedrock_keys.mark_bedrock_key_unhealthy(connection, key_id, "expired", NOW)
+
+    assert one_behind_the_other(crowded.database, mark, mark) == [True, False]

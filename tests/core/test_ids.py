@@ -45,3 +45,11 @@ def test_row_ids_carry_their_prefix_and_differ() -> None:
 
     assert len(made) == 100
     assert all(re.fullmatch(r"usr_[0-9A-HJKMNP-TV-Z]{26}", each) for each in made)
+
+
+@given(st.integers(0, 2**50), st.integers(1, 1000))
+def test_a_row_that_is_made_a_microsecond_later_has_a_greater_id(us: int, later: int) -> None:
+    """Lists are shown in the order of ids, and two rows are made within a millisecond."""
+    first, second = (new_id("usr", lambda us=each: (us + 0.5) / 1e6) for each in (us, us + later))
+
+    assert first < second

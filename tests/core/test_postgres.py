@@ -216,7 +216,7 @@ from sqlalchemy import text
 cooperate_with_gevent()
 database = open_database(Settings(database_url=sys.argv[1]), pool_size=2)
 turns = []
-sleeper = gevent.spawn(database.read, lambda c: (c.execute(text("SELECT pg_sleep(0.3)")), turns.append("slept")))
+sleeper = gevent.spawn(database.read, lambda c: (c.execute(text("SELECT pg_sleep(1)")), turns.append("slept")))
 gevent.sleep(0.02)
 turns.append("hub")
 sleeper.join()

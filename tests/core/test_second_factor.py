@@ -131,7 +131,7 @@ def test_turned_off_it_is_gone(office: AdminOffice) -> None:
 @pytest.fixture
 def crowded(postgres_server: Any) -> Iterator[Database]:
     url = postgres_server.migrated()
-    opened = open_database(Settings(database_url=url), pool_size=4)
+    opened = open_database(Settings(database_url=url), pool_size=8)  # one for each who comes at once
     yield opened
     opened.close()
     postgres_server.drop(url)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from core import spool as spool_module
 from core.spool import Backlog, Spool, open_spool
-from core.under_way import adopt_orphans
+from core.under_way import UnderWay, adopt_orphans
 from tests.core.spooling import die, drain, filled
+from tests.mounts import remount, small_disk
 
 
 class Clock:
@@ -232,3 +233,33 @@ def test_what_a_read_only_disk_kept_is_known_to_be_done_with(tmp_path: Path) -> 
     drain(spool)
     die(spool)
     assert drain(open_spool(tmp_path, "worker")) == []
+
+
+def test_a_worker_that_begins_on_a_read_only_disk_keeps_its_records_in_memory_until_it_can_be_written_to(tmp_path: Path) -> None:
+    """Else it could not begin, and a worker that cannot makes gunicorn end all the others."""
+    with small_disk(tmp_path / "disk", 64) as disk:
+        remount(disk, "ro")
+        spool = open_spool(disk, "worker")
+        UnderWay(spool).begin("a", b"open a")
+        spool.append(b"a")
+        assert (spool.held, drain(spool), spool.backlog) == (1, [b"a"], Backlog(0, 0, 0.0))
+        spool.append(b"b")
+        remount(disk, "rw")
+        spool.append(b"c")
+        assert (spool.held, spool.lost) == (0, 0)
+        die(spool)
+        assert [drain(orphan) for orphan in adopt_orphans(disk)] == [[b"b", b"c"]]
+
+
+def test_a_spool_that_never_had_a_file_is_closed_like_any_other(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 64) as disk:
+        remount(disk, "ro")
+        spool = filled(disk / "new" / "spool", b"a")
+        spool.close()
+        assert (spool.held, not list(disk.iterdir())) == (1, True)
+
+
+def test_a_folder_that_may_not_be_used_is_refused_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        open_spool(tmp_path / "file", "worker")

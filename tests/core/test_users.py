@@ -135,7 +135,7 @@ def test_a_deleted_user_leaves_room_for_another(office: Office) -> None:
 @pytest.fixture
 def crowded(postgres_server: Any) -> Iterator[Database]:
     url = postgres_server.migrated()
-    opened = open_database(Settings(database_url=url), pool_size=6)
+    opened = open_database(Settings(database_url=url), pool_size=11)  # one for each of the most that come at once
     yield opened
     opened.close()
     postgres_server.drop(url)

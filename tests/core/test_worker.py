@@ -126,12 +126,18 @@ def test_a_crash_before_the_answer_is_told(client: RawClient) -> None:
     assert (got.status, got.body, client.at_end()) == (500, b"what", True)
 
 
-@pytest.mark.parametrize(("version", "fields", "stays"), [("1.0", "", False), ("1.0", "connection: keep-alive\r\n", True)])
-def test_old_clients_are_answered_without_chunks(client: RawClient, version: str, fields: str, stays: bool) -> None:
-    client.send(f"GET /hello HTTP/{version}\r\nhost: h\r\n{fields}\r\n".encode())
+def test_old_clients_are_answered_without_chunks_and_let_go(client: RawClient) -> None:
+    client.send(b"GET /hello HTTP/1.0\r\nhost: h\r\n\r\n")
     got = client.receive()
-    assert (got.body, got.first("transfer-encoding"), got.first("connection") == "keep-alive") == (b"hello", "", stays)
-    assert client.hears_within(0.2) is not stays
+    assert (got.body, got.first("transfer-encoding"), got.first("connection")) == (b"hello", "", "close")
+    assert client.at_end()
+
+
+def test_an_old_client_that_wishes_so_is_answered_again_over_its_connection(client: RawClient) -> None:
+    client.send(b"GET /hello HTTP/1.0\r\nhost: h\r\nconnection: keep-alive\r\n\r\n" * 2)
+    got = [client.receive() for _ in range(2)]
+    told = [(each.body, each.first("transfer-encoding"), each.first("connection")) for each in got]
+    assert (told, client.hears_within(0.2)) == ([(b"hello", "", "keep-alive")] * 2, False)
 
 
 def test_an_old_client_gets_a_body_of_unknown_length_up_to_the_end_of_the_connection(client: RawClient) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
 from tests.live.customers import Customers, assert_every_answer_has_one_row
 from tests.live.leaver import eventually
 from tests.live.postgres import Postgres
-from tests.mounts import small_disk
+from tests.mounts import small_disk, take_no_more_files
 
 KILOBYTES = 64
 
@@ -61,3 +65,26 @@ def test_requests_are_served_nothing_is_lost_and_the_alarm_is_raised(
     assert held_of(stack) > 0
     assert_every_answer_has_one_row(stack, customers)
     assert [message for message in errors_of(stack) if "lost" in message] == []
+
+
+def is_ready(stack: Any) -> bool:
+    with suppress(OSError):
+        return bool(urlopen(f"{stack.product.url}/ready", timeout=5).status == 200)
+    return False
+
+
+def test_a_worker_that_is_killed_while_the_disk_takes_no_file_is_replaced_and_no_record_is_lost(
+    stack: Any, disk: Path, clients: ThreadPoolExecutor
+) -> None:
+    """A worker that could not begin would make gunicorn end the whole server."""
+    customers = Customers(clients, stack.developer())
+    before = stack.product.worker_pids()
+    take_no_more_files(disk)
+    os.kill(before[0], signal.SIGKILL)
+    eventually(lambda: set(stack.product.worker_pids()) - set(before) != set())
+    eventually(lambda: is_ready(stack))
+    customers.come(4)
+    customers.served_more(20)
+    customers.leave()
+    assert customers.troubles == []
+    assert_every_answer_has_one_row(stack, customers)

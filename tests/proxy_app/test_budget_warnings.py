@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection, text
 
 from core.access_keys import KeyOptions, change_key
-from core.db import Database
+from core.db import Database, open_database
+from core.settings import Settings
+from core.spend_rows import DueWarning, first_warning
 from core.users import change_user
+from tests.live.bare import until
 from tests.proxy_app.sharing_world import Fickle
 from tests.proxy_app.spending_world import DOLLAR, LIMITS, World, costs, grant, refusal
 
@@ -95,3 +102,43 @@ def test_a_change_of_something_else_repeats_no_warning(world: World, caplog: pyt
         world.tick(worker)
         world.database.run(lambda c: change_user(c, user_id, lambda user: replace(user, name="Somebody"), world.moment))
     assert alarms(caplog) == [EIGHTY]
+
+
+def test_another_key_that_asks_while_a_warning_is_written_keeps_none_of_them_from_being_given(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    user_id, key_id = world.customer(10 * DOLLAR, 10 * DOLLAR)
+    mine = replace(grant(10 * DOLLAR, 10 * DOLLAR, key_id), user_id=user_id)
+    worker = world.worker()
+    world.flush(replace(world.record(8 * DOLLAR, key_id), user_id=user_id))
+    worker.reserve(mine, costs(1)).release()
+    world.database.meanwhile = lambda: worker.reserve(replace(mine, access_key_id="key_2"), costs(1)).release()
+    world.tick(worker)
+    assert alarms(caplog) == [EIGHTY, EIGHTY]
+
+
+@pytest.fixture
+def crowded(postgres_server: Any) -> Iterator[World]:
+    url = postgres_server.migrated()
+    opened = open_database(Settings(database_url=url), pool_size=3)
+    yield World(Fickle(opened))
+    opened.close()
+    postgres_server.drop(url)
+
+
+def test_a_warning_that_is_given_while_its_budget_is_raised_keeps_none_of_the_new_budget_from_being_given(crowded: World) -> None:
+    user_id, _ = crowded.customer(10 * DOLLAR)
+    due = DueWarning("2026-11", user_id, "", 80)
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    beside = threading.Thread(target=crowded.raise_budget, args=(user_id, 20 * DOLLAR))
+
+    def warn_while_it_is_raised(connection: Connection) -> bool | None:
+        said = first_warning(connection, due, 10 * DOLLAR, crowded.moment)
+        beside.start()
+        assert until(lambda: not beside.is_alive() or crowded.database.read(lambda c: c.execute(waiting).scalar_one()) > 0)
+        return said
+
+    first = crowded.database.run(warn_while_it_is_raised)
+    beside.join(30)
+    again = crowded.database.run(lambda c: first_warning(c, due, 20 * DOLLAR, crowded.moment))
+    assert (first, again) == (True, True)

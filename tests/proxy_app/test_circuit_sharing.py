@@ -108,6 +108,18 @@ def test_a_worker_does_not_apply_its_own_rows(world: World) -> None:
     assert first.circuits.snapshot() == []
 
 
+def test_a_worker_of_a_new_installation_does_not_apply_the_first_row_of_all_when_it_is_its_own(world: World) -> None:
+    first = world.worker()
+    first.tick()
+    first.exhaust()
+    first.sharing.publish()
+    world.elapsed += 1800
+    probe = first.enter()
+    first.sharing.absorb()
+    probe.succeeded()
+    assert first.circuits.snapshot() == []
+
+
 def test_a_row_is_applied_once(world: World) -> None:
     first, second = world.worker(), world.worker()
     first.exhaust()

@@ -12,6 +12,7 @@ from sqlalchemy import insert
 from core.db import open_database
 from core.settings import Settings
 from core.spend_models import plan_windows
+from tests import machine
 from tests.core.patched import in_patched_process
 
 KEYS = 2000
@@ -57,4 +58,4 @@ def url(postgres_server: Any) -> Iterator[str]:
 def test_thousands_of_plans_are_taken_over_while_everything_else_goes_on(url: str) -> None:
     taken, longest_ms = map(int, in_patched_process(PROGRAM, url).split())
     assert taken == KEYS
-    assert longest_ms < LONGEST_MS
+    assert longest_ms < LONGEST_MS * machine.slowness()

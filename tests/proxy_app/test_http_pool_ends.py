@@ -38,6 +38,7 @@ def test_an_upstream_that_does_not_answer_in_time_is_left(pool: HttpPool, upstre
     upstream.answer = lambda seen: Played(and_then_wait(pieces, left))
     with pytest.raises(Expired):
         opened(pool, upstream, within_s=0.2)
+    assert until(lambda: upstream.seen != [])  # it reads in a thread of its own, which may be late
     left.set()
     assert len(upstream.seen) == 1
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -171,3 +171,14 @@ def test_a_slow_look_at_the_ledger_does_not_undo_a_quicker_one(world: World) -> 
     worker._database = Overtaken(world.database, a_quicker_one)
     worker.absorb()
     assert worker.spent_micros("usr_1") == 4 * DOLLAR
+
+
+def test_who_asks_for_the_first_time_while_the_ledger_is_read_is_not_forgotten(world: World) -> None:
+    worker = world.worker()
+    worker.reserve(grant(), costs(1)).release()
+    worker._database = Overtaken(
+        world.database, lambda: worker.reserve(replace(grant(), user_id="usr_2"), costs(DOLLAR)) and None
+    )
+
+    worker.absorb()
+    assert worker.spent_micros("usr_2") == DOLLAR

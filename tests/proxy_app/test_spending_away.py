@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from core.db import Database, DatabaseAway
 from proxy_app.spending import Spending
+from tests import machine
 from tests.proxy_app.sharing_world import Fickle
 from tests.proxy_app.spending_world import DOLLAR, World, costs, grant, refusal
 
@@ -69,22 +70,22 @@ def test_a_silent_database_holds_one_request_up_and_the_others_not_at_all(world:
     worker = world.worker()
     worker.reserve(grant(), costs(1)).release()
     world.now += 11
-    began = time.monotonic()
+    began = machine.now()
     with silence(worker) as database:
         worker.reserve(grant(), costs(1)).release()
         worker.reserve(grant(key=DOLLAR), costs(1)).release()
         worker.reserve(replace(grant(), user_id="usr_2"), costs(1)).release()
-    assert (database.questions, time.monotonic() - began < 1.4) == (1, True)
+    assert (database.questions, machine.now().since(began) < 1.4) == (1, True)
 
 
 def test_a_request_waits_a_second_and_not_until_the_question_is_given_up(world: World) -> None:
     worker = world.worker()
     with silence(worker) as database:
         database.silent_s = 5
-        began = time.monotonic()
+        began = machine.now()
         worker.reserve(grant(), costs(1)).release()
         worker.reserve(grant(), costs(1)).release()
-        assert time.monotonic() - began < 2.5
+        assert machine.now().since(began) < 2.5
 
 
 def test_a_tick_that_could_not_tell_the_others_keeps_requests_from_asking(world: World) -> None:
@@ -155,6 +156,6 @@ def test_an_hour_of_requests_that_wait_for_the_database_makes_no_question_slower
     worker, rich = world.worker(), grant(10**6 * DOLLAR, 10**6 * DOLLAR)
     worker.reserve(rich, costs(1)).release()
     [worker.finished(world.record(1)) for _ in range(30_000)]
-    began = time.process_time()
+    began = time.thread_time()
     [worker.reserve(rich, costs(1)).release() for _ in range(100)]
-    assert time.process_time() - began < 0.3
+    assert time.thread_time() - began < 0.3 * machine.slowness()
