@@ -24,7 +24,6 @@ from typing import Any
 from tests.live.claude_cli import BUNDLED, scrubbed, work_in
 
 ROWS, COLUMNS = 50, 160
-_ECHO_S = 60.0
 _CONTROL = re.compile(r"\x1b\[[0-9;?<>=]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_=>78]|[\x00-\x1f\x7f]")
 
 
@@ -63,10 +62,10 @@ class ClaudeTerminal:
         return "".join(_CONTROL.sub("", self._said.decode("utf-8", "replace")).split())
 
     def type(self, text: str) -> None:
-        """As from a keyboard: the return key once what stands before it is on the screen; read together they would be a paste."""
-        for part in filter(None, re.split(r"(\r)", text)):
+        """As from a keyboard: the return key apart from what stands before it, or it would be taken for a pasted one."""
+        for part in re.split(r"(\r)", text):
             os.write(self._terminal, part.encode())
-            self.await_text(part, _ECHO_S)
+            self._read(0.3)
 
     def close(self) -> None:
         with contextlib.suppress(ProcessLookupError):
