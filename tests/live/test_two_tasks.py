@@ -21,7 +21,7 @@ from sandbox.product import Product
 from tests import machine
 from tests.live.asking import ask
 from tests.live.balancer import Balancer, balancer, load
-from tests.live.leaver import eventually, is_refused
+from tests.live.leaver import eventually
 from tests.live.workers import Seen, at_every_worker, seconds_until
 
 log = logging.getLogger(__name__)  # the figures: pytest -o log_cli=true --log-level=INFO
@@ -90,10 +90,18 @@ def service(running: Any, product_settings: dict[str, str], tmp_path_factory: py
 
 
 def kill(task: Product) -> None:
-    """Everything of it at once, as when its machine is gone; returns when it is: when the last thread that held the port is."""
+    """Everything of it at once, as when its machine is gone; returns when it is."""
+    workers = task.worker_pids()
     os.killpg(task.pid, signal.SIGKILL)
-    task.wait(60)
-    eventually(lambda: is_refused(task.url))
+    task.wait(10)
+    eventually(lambda: not any(is_alive(pid) for pid in workers))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def end(task: Product) -> int:
