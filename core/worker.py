@@ -9,8 +9,8 @@
   the client waiting, or believing it complete; where nothing but the connection's end frames it, by a reset;
 - `100 Continue` is said when the app reads the body, so that a refusal comes before the upload, not after it;
 - the head and the first bytes of the body leave in one write;
-- a worker that is to end lets clients that wait between requests go after a moment (they would hold it up until it is
-  killed), and one whose master died ends in the same orderly way.
+- a worker that is to end serves whom the kernel has connected before it stops listening, and lets clients that wait between
+  requests go after a moment (they would hold it up until it is killed); one whose master died ends in the same orderly way.
 Refuses to know the product. Invariant: a connection is reused only after a whole request and a whole answer.
 """
 
@@ -24,19 +24,14 @@ from typing import Any
 
 from gevent import GreenletExit, Timeout, get_hub, sleep, spawn
 from gevent.hub import Waiter
-from gunicorn.http import wsgi
-from gunicorn.http.errors import (
-    ExpectationFailed,
-    LimitRequestHeaders,
-    LimitRequestLine,
-    ParseException,
-    UnsupportedTransferCoding,
-)
+from gevent.server import StreamServer
+from gunicorn.http import errors, wsgi
 from gunicorn.workers import base
 from gunicorn.workers.ggevent import GeventWorker
 
 _READ = 1
-_STATUS = ((LimitRequestLine, 414), (LimitRequestHeaders, 431), (UnsupportedTransferCoding, 501), (ExpectationFailed, 417))
+_TOO_LONG = ((errors.LimitRequestLine, 414), (errors.LimitRequestHeaders, 431))
+_STATUS = (*_TOO_LONG, (errors.UnsupportedTransferCoding, 501), (errors.ExpectationFailed, 417))
 _LINGER_SILENCE_S = 2.0
 _LINGER_S = 30.0
 _LINGER_BYTES = 32 * 1024 * 1024
@@ -122,6 +117,15 @@ class _Invitation:
         return received
 
 
+class _Listener(StreamServer):  # type: ignore[misc]
+    def close(self) -> None:
+        """Whoever waits to be accepted may have sent a request, which the kernel would answer with a reset."""
+        with suppress(OSError):
+            while self.started and not self.full() and (client := self.do_read()):
+                self.do_handle(*client)
+        super().close()
+
+
 class ProxyWorker(GeventWorker):  # type: ignore[misc]
     """`worker_class` of gunicorn.conf.py."""
 
@@ -131,6 +135,11 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._idle: dict[Any, None] = {}
         self._quits = False
+
+    def server_class(self, listener: Any, *, spawn: Any, **_: Any) -> _Listener:
+        server = _Listener(listener, handle=self.handle, spawn=spawn)
+        server.max_accept = 1 if self.cfg.workers > 1 else server.max_accept  # as gunicorn has it
+        return server
 
     def run(self) -> None:
         spawn(self._end_idle_connections)
@@ -153,7 +162,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         """For reading a request's head. gunicorn allows as much for that as for an idle connection: minutes."""
         return Timeout(_HEAD_S, False)
 
-    def handle(self, _listener: Any, client: Any, addr: Any) -> None:
+    def handle(self, client: Any, addr: Any) -> None:
         if self._next_request_comes(client):
             super().handle(client, client, addr)  # asked for its own address only: the listener may be closed by now
         else:
@@ -257,7 +266,7 @@ def shut_down(sock: Any, how: int) -> None:
 
 def _status_of(error: BaseException) -> int:
     """As gunicorn has it. What is not about the request's own form is our failure."""
-    if not isinstance(error, ParseException):
+    if not isinstance(error, errors.ParseException):
         return 500
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 400)
 

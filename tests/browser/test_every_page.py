@@ -142,7 +142,7 @@ def test_no_page_is_wider_than_a_narrow_screen(visit: Any, town: Town) -> None:
 def set_budget(visitor: Visitor, town: Town, dollars: str) -> None:
     visitor.go(f"/admin/users/{town.furnished.ids['user_id']}/edit")
     visitor.page.fill("#monthly_budget_usd", dollars)
-    visitor.page.click("main button[type=submit]")
+    visitor.press("Save")
 
 
 def test_in_the_audit_log_no_words_run_over_into_the_next_column(owner: Visitor, town: Town) -> None:

@@ -33,7 +33,7 @@ def press_twice(page: Page, words: str) -> None:
 
 def test_a_session_that_ends_meanwhile_leads_to_the_sign_in_and_back(owner: Visitor, circuits: Page) -> None:
     circuits.context.clear_cookies()
-    circuits.wait_for_url("**/admin/login**", timeout=10_000)
+    circuits.wait_for_url("**/admin/login**")
 
     assert owner.path == "/admin/login?next=%2Fadmin%2Fcircuits"
     assert (owner.heading(), circuits.locator("nav").count()) == ("Sign in", 0)

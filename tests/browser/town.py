@@ -129,7 +129,7 @@ class Town:
     def written(self) -> dict[str, bytes]:
         """Logs, spool and the database, without the files that hold the installation's own secrets."""
         folder = self.product.data_dir
-        found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        found = {str(path.relative_to(folder)): content(path) for path in folder.rglob("*") if path.is_file()}
         kept = {name: content for name, content in found.items() if not name.endswith(("_secret", "_key", "_hash"))}
         return {**kept, "database as text": self.dump()}
 
@@ -144,6 +144,14 @@ class Town:
             asked = (("user_id", "users"), ("key_id", "access_keys"), ("bedrock_key_id", "bedrock_keys"))
             found = [(name, str(row[0])) for name, table in asked for row in connection.execute(f"SELECT id FROM {table}")]
         return [ids, *({**ids, name: value} for name, value in found[:60])]
+
+
+def content(path: Path) -> bytes:
+    """Nothing of a file that is gone meanwhile: the server that it belongs to is at work."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def searched(secret: str) -> str:

@@ -100,8 +100,9 @@ def test_how_long_answers_take_by_provider(running: Any, day: dict[str, Any]) ->
 
 
 def test_what_the_proxy_complains_about(running: Any, day: dict[str, Any]) -> None:
-    lines = [line["message"] for line in running.product.logs() if line["level"] in ("ERROR", "WARNING")]
-    assert sum(row["lines"] for row in found(running, "complaints")) == len(lines)
+    logged = running.product.logs()
+    complaints = [line for line in logged if line["level"] in ("ERROR", "WARNING")]
+    assert sum(row["lines"] for row in insights.run(insights.text_of("complaints"), logged)) == len(complaints)
     made_up = [
         {"level": level, "message": level, "timestamp": "2026-11-27T10:00:00.000Z"} for level in ("WARNING", "INFO", "WARNING")
     ]

@@ -18,6 +18,7 @@ import pytest
 
 from sandbox.client import Sandbox
 from sandbox.product import ROOT, free_port
+from tests import machine
 from tests.live.wire import LOGIN, talk
 
 SERVE = ("-m", "admin_app", "serve")
@@ -72,7 +73,8 @@ class Started:
             return 0, None
         return answer.status, answer.json
 
-    def comes_to(self, condition: Callable[[], bool], within_s: float = 30.0) -> bool:
+    def comes_to(self, condition: Callable[[], bool], within_s: float = 120.0) -> bool:
+        """False at once when the server has ended, so the time is for machines with much else to do."""
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline and self.process.poll() is None:
             if condition():
@@ -88,7 +90,7 @@ def started(arguments: tuple[str, ...], environ: dict[str, str], output: Path) -
         yield server
     finally:
         server.process.terminate()
-        server.process.wait(20)
+        server.process.wait(60)
 
 
 def test_the_first_start_shows_an_export_line_that_works_at_once(environ: dict[str, str], tmp_path: Path) -> None:
@@ -212,9 +214,9 @@ def test_two_workers_on_sqlite_are_refused(environ: dict[str, str], arguments: t
 def test_a_taken_port_is_said_in_one_line_and_no_secret_is_lost_to_it(environ: dict[str, str], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = f"127.0.0.1:{other.getsockname()[1]}"
-        began = time.monotonic()
+        began = machine.now()
         said = refused(FIRST_RUN, {**environ, "PROXY_BIND": taken})
-        took_s = time.monotonic() - began
+        took_s = machine.now().since(began)
     with started(FIRST_RUN, environ, tmp_path / "output") as server:
         assert server.comes_to(lambda: PASSWORD.search(server.shown) is not None)
 

@@ -27,6 +27,7 @@ from tests.live.workers import Seen, at_every_worker, seconds_until
 log = logging.getLogger(__name__)  # the figures: pytest -o log_cli=true --log-level=INFO
 
 IN_FORCE_S = 2.0
+SHARED_WITHIN_S = 3.0  # a circuit waits for the next tick of its own worker and then for that of each other one, a second each
 SECRETS = ("server_secret", "jwt_secret", "vault_key")
 
 
@@ -137,7 +138,7 @@ def test_a_circuit_opened_by_one_task_spares_the_other_the_plan(stack: Any, serv
     eventually(lambda: {worker.ask(developer.access_key) for worker in workers} == {Seen(200, "bedrock")})
     took = machine.now().since(began)
     log.info("in force after %s s", took)
-    assert took < IN_FORCE_S
+    assert took < SHARED_WITHIN_S
 
     posts = len(stack.plan_posts())
     assert [ask(service.through(developer)).came_from_bedrock("plan_exhausted") for _ in range(4)] == [True] * 4

@@ -37,15 +37,18 @@ def settings_for(url: str, password: str, folder: Path) -> dict[str, str]:
 
 
 def cpu_s(url: str) -> float:
-    """What the processes of this database's connections have worked so far; without helpers that have ended."""
+    """What the processes of this database's connections have worked so far; without their helpers, and without autovacuum's
+    visits, which may end at any moment."""
     connection = psycopg2.connect(url)
     with connection, connection.cursor() as cursor:
-        cursor.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        cursor.execute(_CLIENTS)
         stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for (pid,) in cursor.fetchall()]
     connection.close()
     return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
 
 
+_CLIENTS = """SELECT pid FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
 _STATEMENTS = (
     """INSERT INTO users (id, name, email, note, strategy, status, monthly_budget_micros, created_at, updated_at)
     SELECT 'usr_' || n, 'user ' || lpad(n::text, 4, '0'), 'user' || n || '@example.com', '', 'plan_first', 'active',
