@@ -10,17 +10,15 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from core.models import usage_hourly
+from core.models import requests, usage_hourly
 from tests import machine
 from tests.live.leaver import Line, eventually, rows_of
-
-_PATIENCE_S = 300.0
 
 
 @dataclass
 class Customers:
     """Clients that ask one request after the other, over connections they keep, until told to stop. Where nobody tells them,
-    because the test has failed, they leave of themselves, so that it can end.
+    because the test has failed, they leave of themselves after `patience_s`, so that it can end.
 
     `finished`: ids of the answers that came whole; `troubles`: everything that went wrong; `slowest_s`: the longest wait
     for a whole answer, without what the machine held it up.
@@ -28,6 +26,7 @@ class Customers:
 
     pool: ThreadPoolExecutor
     developer: Any
+    patience_s: float = 300.0
     finished: list[str] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
     slowest_s: float = 0.0
@@ -49,7 +48,7 @@ class Customers:
 
     def _ask(self, *, stream: bool) -> None:
         line: Line | None = None
-        ends = time.monotonic() + _PATIENCE_S
+        ends = time.monotonic() + self.patience_s
         while not self._stop.is_set() and time.monotonic() < ends:
             try:
                 line = line or Line(self.developer.base_url)
@@ -78,6 +77,7 @@ def assert_every_answer_has_one_row(stack: Any, customers: Customers) -> None:
     key_id, finished = customers.developer.access_key_id, set(customers.finished)
     assert len(finished) == len(customers.finished)
     eventually(lambda: finished <= {row.request_id for row in rows_of(stack, key_id)})
-    rows = rows_of(stack, key_id)
-    summed = select(func.sum(usage_hourly.c.requests)).where(usage_hourly.c.access_key_id == key_id)
-    assert stack.database.read(lambda connection: connection.execute(summed).scalar_one()) == len(rows)
+    rows = select(func.count()).select_from(requests).where(requests.c.access_key_id == key_id).scalar_subquery()
+    summed = select(func.sum(usage_hourly.c.requests)).where(usage_hourly.c.access_key_id == key_id).scalar_subquery()
+    counted, sums = stack.database.read(lambda connection: connection.execute(select(rows, summed)).one())
+    assert counted == sums

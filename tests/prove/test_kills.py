@@ -90,7 +90,7 @@ def test_every_finished_request_is_in_the_ledger_once(
     clients: ThreadPoolExecutor,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    customers = Customers(clients, running.developer())
+    customers = Customers(clients, running.developer(), patience_s=1100)
     customers.come(CLIENTS)
     kill_and_stop(running, postgres, customers)
     customers.served_more(15)
