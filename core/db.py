@@ -238,7 +238,8 @@ def _sqlite_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: Any) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        _write_ahead(connection)
+        for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -249,6 +250,21 @@ def _sqlite_engine(url: URL) -> Engine:
         connection.exec_driver_sql(str(options.get("sqlite_begin", "BEGIN IMMEDIATE")))
 
     return engine
+
+
+def _write_ahead(connection: Any) -> None:
+    """SQLite refuses this at once, without its usual patience, while another process does the same to a new file: who is refused
+    waits for that one's lock as for any other, and asks again."""
+    ends = time.monotonic() + _SQLITE_BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= ends:
+                raise
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("COMMIT")
 
 
 def _make_private_file(path: Path) -> None:

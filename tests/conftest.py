@@ -21,6 +21,7 @@ from uuid import uuid4
 import hypothesis
 import psycopg2
 import pytest
+from hypothesis.internal.conjecture import providers
 
 from core.db import Database, migrate, open_database
 from core.settings import Settings
@@ -42,6 +43,14 @@ def pytest_configure() -> None:
     hypothesis.settings.register_profile("same", deadline=None, derandomize=True, database=None, print_blob=True)
     hypothesis.settings.register_profile("search", deadline=None, derandomize=False, print_blob=True)
     hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+    _generate_from_the_test_alone()
+
+
+def _generate_from_the_test_alone() -> None:
+    """Hypothesis mixes in constants of all modules of ours that were imported by then: what is generated would depend on which
+    tests ran before in this process, and that on how quick the other process is."""
+    nothing = providers.Constants()
+    providers._get_local_constants = lambda: nothing
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,3 +76,11 @@ def healths(finished: Finished) -> dict[str, str]:
 
 def ill(finished: Finished) -> set[tuple[str, str]]:
     return {(check, health) for check, health in healths(finished).items() if health != "well"}
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """Nobody listens there, and nobody else gets it meanwhile."""
+    with socket.socket() as kept:
+        kept.bind(("127.0.0.1", 0))
+        yield int(kept.getsockname()[1])

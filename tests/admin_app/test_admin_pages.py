@@ -116,6 +116,7 @@ def test_a_change_signs_them_out_and_is_said_and_audited(
     ann = door.add("ann")
     theirs = door.signed_in("ann")
     owner.get(f"{HOME}/{ann.id}/{verb}")
+    door.now += 1
     answer = owner.post(f"{HOME}/{ann.id}/{verb}", **fields)
     assert (answer.status_code, notice in owner.get(answer.headers["location"]).text) == (303, True)
     assert theirs.get("/admin/account").headers["location"].startswith("/admin/login")

@@ -15,7 +15,7 @@ from admin_app.finding import Finding, Health
 from core.db import open_database
 from core.heartbeat import Heartbeat, Load, Worker
 from core.ports import ProbeResult
-from sandbox.product import free_port
+from tests.admin_app.doctor_world import closed_port as closed_port
 from tests.admin_app.doctor_world import healths, ill
 from tests.admin_app.doctor_world import terminal as terminal
 from tests.admin_app.doctor_world import upstream as upstream
@@ -108,8 +108,8 @@ def test_a_postgresql_that_is_stopped_is_one_problem_and_hides_no_other_look(ter
     assert "a-password" not in finished.out
 
 
-def test_upstreams_that_do_not_answer_are_told_apart_from_each_other(terminal: Terminal) -> None:
-    terminal.environ["PROXY_PLAN_URL"] = f"http://127.0.0.1:{free_port()}"
+def test_upstreams_that_do_not_answer_are_told_apart_from_each_other(terminal: Terminal, closed_port: int) -> None:
+    terminal.environ["PROXY_PLAN_URL"] = f"http://127.0.0.1:{closed_port}"
     finished = terminal("doctor --json")
     assert (finished.code, healths(finished)["plan"], healths(finished)["bedrock us-east-1"]) == (1, "problem", "well")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.crypto import new_access_key
-from sandbox.product import free_port
+from tests.admin_app.doctor_world import closed_port as closed_port
 from tests.admin_app.doctor_world import healths, ill
 from tests.admin_app.doctor_world import terminal as terminal
 from tests.admin_app.doctor_world import upstream as upstream
@@ -93,8 +93,8 @@ def test_what_the_proxy_answers_is_told(terminal: Terminal, upstream: Any, path:
     assert (check, "problem") in ill(client(terminal, ANTHROPIC_BASE_URL=f"{upstream.url}/ak/{KEY}"))
 
 
-def test_a_proxy_that_is_away_is_told(terminal: Terminal) -> None:
-    finished = client(terminal, ANTHROPIC_BASE_URL=f"http://127.0.0.1:{free_port()}/ak/{KEY}")
+def test_a_proxy_that_is_away_is_told(terminal: Terminal, closed_port: int) -> None:
+    finished = client(terminal, ANTHROPIC_BASE_URL=f"http://127.0.0.1:{closed_port}/ak/{KEY}")
     assert (finished.code, ("proxy reached", "problem") in ill(finished)) == (1, True)
 
 

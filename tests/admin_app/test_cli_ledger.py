@@ -17,6 +17,7 @@ from core.db import Database, open_database
 from core.ledger import write_batch
 from core.models import requests
 from core.record import RequestRecord
+from tests import machine
 from tests.admin_app.test_cli import NOW, Terminal
 from tests.core.test_ledger_import import line
 from tests.installations import with_tables
@@ -130,8 +131,9 @@ def test_hours_before_the_ledger_began_are_not_asked_for_one_by_one(terminal: Te
     began = time.process_time()
     rows = list(csv.DictReader(io.StringIO(terminal("usage export --from 2000-01-01 --to 2050-01-01 --bucket day").out)))
 
+    took_s = time.process_time() - began
     assert [row["begin"] for row in rows] == [f"2026-{day}T00:00:00+00:00" for day in ("04-28", "04-29", "04-30", "05-01")]
-    assert time.process_time() - began < 5  # of 18,000 questions 20 s
+    assert took_s < 5 * machine.slowness()  # of 18,000 questions 20 s
 
 
 @pytest.mark.parametrize("line", ["ledger import {}/none", "ledger import {}", "ledger verify --log {}/none"])

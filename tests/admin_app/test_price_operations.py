@@ -61,7 +61,7 @@ def test_a_price_is_a_number(desk: Desk, amount: str) -> None:
 
 def test_a_removed_price_is_in_the_audit_log_as_it_was(desk: Desk) -> None:
     price = desk.does(price_operations.SET, model="claude-new-9", input="4", output="20")
-    desk.does(price_operations.REMOVE, price_id=price.id)
+    desk.later(seconds=1).does(price_operations.REMOVE, price_id=price.id)
     removed, _ = desk.audited(action="price")
     assert (removed.action, removed.before["input"], removed.after) == ("price.remove", "4", {})
     with pytest.raises(NotFound):
@@ -73,7 +73,7 @@ def test_a_model_is_added_and_removed(desk: Desk) -> None:
     added = desk.does(model_operations.ADD, **fields)
     assert desk.does(model_operations.LIST).data == [added]
     assert added.prefixes == ("us", "global")
-    desk.does(model_operations.REMOVE, model_id=added.id)
+    desk.later(seconds=1).does(model_operations.REMOVE, model_id=added.id)
     assert [each.action for each in desk.audited(target=added.id)] == ["model.remove", "model.create"]
 
 

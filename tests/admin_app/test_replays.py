@@ -14,8 +14,9 @@ from admin_app.secret_fields import SECRET
 from core import users
 from core.access import Limits
 from core.actor import Role
-from core.db import Database, DatabaseAway
+from core.db import Database, DatabaseAway, open_database
 from core.ids import new_id
+from core.settings import Settings
 from core.types import Strategy
 from tests.admin_app.api_world import ApiWorld
 
@@ -219,10 +220,14 @@ def test_whoever_was_given_up_and_overtaken_cannot_change_anything_any_more(data
     assert len(names(world)) == 1
 
 
-def test_twenty_at_once_do_it_once(world: ApiWorld) -> None:
+def test_twenty_at_once_do_it_once(database_url: str, world: ApiWorld) -> None:
+    """Each with a connection: who waits two seconds for one is told that the database is away, and that is another proof."""
+    database = open_database(Settings(database_url=database_url), pool_size=20)
+    many = ApiWorld(database, more=world.more)
     with ThreadPoolExecutor(20) as pool:
-        asked = [pool.submit(world.ask, "POST", "/issued", {"name": "Ada"}, idempotency_key="k1") for _ in range(20)]
+        asked = [pool.submit(many.ask, "POST", "/issued", {"name": "Ada"}, idempotency_key="k1") for _ in range(20)]
         answers = [each.result() for each in asked]
+    database.close()
 
     told = [answer for answer in answers if answer.status_code == 201]
     assert {answer.status_code for answer in answers} <= {201, 409}

@@ -47,7 +47,7 @@ def test_what_is_not_named_stays_and_null_takes_a_budget_away(desk: Desk) -> Non
 
 def test_the_audit_log_holds_what_differs_and_who_did_it(desk: Desk) -> None:
     user = desk.does(does.ADD, name="ada")
-    desk.does(does.CHANGE, user_id=user.id, strategy="plan_only")
+    desk.later(seconds=1).does(does.CHANGE, user_id=user.id, strategy="plan_only")
     changed, created = desk.audited(target=user.id)
     assert (changed.action, changed.before, changed.after) == (
         "user.update", {"strategy": "plan_first"}, {"strategy": "plan_only"}

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,21 @@ def test_reading_is_not_held_up_by_a_writer(database_url: str) -> None:
     assert reader.read(ids) == [1, 2]
     writer.close()
     reader.close()
+
+
+def test_a_new_database_is_waited_for_while_another_process_makes_it(tmp_path: Path) -> None:
+    path = tmp_path / "new.sqlite"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    database = opened(f"sqlite:///{path}")
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(database.run, lambda c: c.execute(text("PRAGMA journal_mode")).scalar())
+        is_early = bool(wait([asked], timeout=0.5).done)
+        other.execute("COMMIT")
+    other.close()
+    database.close()
+
+    assert (is_early, asked.result()) == (False, "wal")
 
 
 def test_nobody_listening_is_a_database_that_is_away() -> None:

@@ -115,7 +115,7 @@ def test_idle_connections_can_be_closed_now(plan: Caller, anthropic: Sandbox) ->
 
 
 def test_connections_close_when_they_idle_for_too_long(started: Any, caller_of: Any) -> None:
-    caller = caller_of(started("anthropic", "--idle-close", "0.1"))
+    caller = caller_of(started("anthropic", "--idle-close", "0.5"))
     caller.ask()
     assert caller.connection.sock.recv(1) == b""
 

@@ -185,8 +185,8 @@ def test_the_listener_would_hear_a_script(town: Town, visit: Any) -> None:
     town.enter(visitor)
     visitor.go("/admin/users")
 
-    visitor.page.evaluate("() => { document.querySelector('main').innerHTML = '<img src=x onerror=xss()>'; }")
-    visitor.page.wait_for_timeout(300)
+    with visitor.page.expect_console_message(lambda message: message.text.startswith("content policy:")):
+        visitor.page.evaluate("() => { document.querySelector('main').innerHTML = '<img src=x onerror=xss()>'; }")
     heard, visitor.problems[:] = list(visitor.problems), []
 
     assert any("content policy" in problem or "Content Security Policy" in problem for problem in heard)
