@@ -148,8 +148,8 @@ class Product:
             self._log = None
 
     def logs(self) -> list[dict[str, Any]]:
-        """Every JSON line the server has written."""
-        lines = self.log_path.read_text(errors="replace").splitlines()
+        """Every JSON line the server has written; one that it is writing at this moment has no end yet."""
+        *lines, _ = self.log_path.read_text(errors="replace").split("\n")
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def access_lines(self) -> list[dict[str, Any]]:
