@@ -25,6 +25,7 @@ from core.spend_rows import SILENT_AFTER
 from tests import machine
 from tests.live.asking import abandoned, ask, await_true
 from tests.live.leaver import eventually
+from tests.live.workers import at_every_worker
 
 CENT = 10_000
 CROWD = 200
@@ -59,12 +60,14 @@ def next_month() -> datetime:
 
 
 def spent_up(stack: Any, strategy: str) -> Any:
-    """Somebody who asked Bedrock until ten cents were gone."""
+    """Somebody who asked Bedrock until ten cents were gone, and every worker knows: they tell each other within two seconds."""
     developer = stack.developer(strategy, budget_micros=10 * CENT)
     asked = 0
     while (answer := ask(developer, **A_CENT)).status == 200:
         assert (asked := asked + 1) < 30
     assert answer.headers["x-proxy-fallback" if answer.status == 429 else "x-should-retry"] in ("budget_spent", "false")
+    workers = at_every_worker([stack.product])
+    await_true(lambda: all(each.ask(developer.access_key, **A_CENT).status != 200 for each in workers))
     return developer
 
 
