@@ -223,9 +223,9 @@ def test_a_team_of_a_thousand_with_a_hundred_thousand_requests_is_shown_within_a
     stack.database.run(lambda connection: [connection.execute(text(statement)) for statement in _CROWD])
     took = []
     for number in range(1, 21):
-        began = time.monotonic()
+        began = machine.now()
         page = owner.get("/admin?range=7d" if number % 2 else "/admin/usage?group=user")
-        took.append(time.monotonic() - began)
+        took.append(machine.now().since(began))
         assert page.status == 200
 
     stack.database.run(lambda connection: [connection.execute(text(statement)) for statement in _GONE])
