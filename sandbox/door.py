@@ -1,7 +1,7 @@
 """A listening port that can be shut and opened again, and the connections that came through it.
 
 Knows listening and which connections idle; refuses to know what is served. Invariant: shut means refused: nobody gets
-in, idle connections end at once, busy ones after the answer they are giving.
+in, idle connections end at once, busy ones after the answer they are giving; the port stays ours and can be opened again.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from gevent import socket
 from gevent.server import StreamServer
 
 from sandbox.connection import Connection
+from sandbox.held_port import HOST, hold_port, port_of
 
-HOST = "127.0.0.1"
 BACKLOG = 4096
 LOG = logging.getLogger(__name__)
 Serve = Callable[[Connection], None]
@@ -27,7 +27,8 @@ class Door:
         self._connections: set[Connection] = set()
         self._arrivals = 0
         self._server: StreamServer | None = None
-        self.port = port
+        self._held = hold_port(port)
+        self.port = port_of(self._held)
         self.open()
 
     @property
@@ -39,7 +40,6 @@ class Door:
             return
         self._server = StreamServer((HOST, self.port), self._welcome, backlog=BACKLOG)
         self._server.start()
-        self.port = self._server.server_port
 
     def shut(self) -> None:
         if self._server is None:

@@ -1,7 +1,7 @@
 """The product under test, run the way a user runs it: through its command line, as processes of its own.
 
 Used by the demo, the live tests and nothing else. Imports nothing of the product, so that it can only do what a user can.
-Invariant: everything it started is gone when it is closed.
+Invariants: everything it started is gone when it is closed; until then its port is nobody else's, whether it runs or not.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
+
+from sandbox.held_port import hold_port, port_of
 
 ROOT = Path(__file__).resolve().parent.parent
 AS_IN_THE_IMAGE = ("gunicorn", "-c", "gunicorn.conf.py", "wsgi:create_app()")  # nothing is checked first: ready a second sooner
@@ -48,7 +51,9 @@ class Product:
 
     def __init__(self, data_dir: Path, settings: Mapping[str, str], port: int = 0) -> None:
         self.data_dir = data_dir
-        self.port = port or free_port()
+        held = hold_port(port)
+        self._let_go = weakref.finalize(self, held.close)
+        self.port = port_of(held)
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = data_dir / "server.log"
         self._environ = {
@@ -148,8 +153,8 @@ class Product:
             self._log = None
 
     def logs(self) -> list[dict[str, Any]]:
-        """Every JSON line the server has written."""
-        lines = self.log_path.read_text(errors="replace").splitlines()
+        """Every JSON line the server has written; one that it is writing at this moment has no end yet."""
+        *lines, _ = self.log_path.read_text(errors="replace").split("\n")
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def access_lines(self) -> list[dict[str, Any]]:
@@ -163,6 +168,7 @@ class Product:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        self._let_go()
 
 
 @contextlib.contextmanager

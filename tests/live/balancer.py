@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.product import free_port
+from sandbox.held_port import hold_port, port_of
 from tests.live.asking import ask
 from tests.live.leaver import eventually
 
@@ -70,6 +70,12 @@ class Balancer:
     def await_state(self, name: str, state: str) -> None:
         eventually(lambda: self._states().get(name, "").startswith(state), 30)
 
+    @property
+    def takes_orders(self) -> bool:
+        """Its socket is there a moment before it listens."""
+        with socket.socket(socket.AF_UNIX) as admin:
+            return admin.connect_ex(str(self.folder / "admin")) == 0
+
     def _states(self) -> dict[str, str]:
         header, *rows = self._tell("show stat").lstrip("# ").splitlines()
         names = header.split(",")
@@ -89,18 +95,21 @@ def balancer(folder: Path, ports: dict[str, int]) -> Iterator[Balancer]:
     program = shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     if program is None:
         pytest.skip("HAProxy is not installed (Debian package haproxy)")
-    running = Balancer(folder, free_port())
-    servers = [f"    server {name} 127.0.0.1:{port}" for name, port in ports.items()]
-    (folder / "cfg").write_text(_CONFIGURATION.format(folder=folder, port=running.port) + "\n".join(servers) + "\n")
-    process = subprocess.Popen([program, "-db", "-f", str(folder / "cfg")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        eventually(lambda: (folder / "admin").exists())
-        for name in ports:
-            running.await_state(name, "UP")
-        yield running
-    finally:
-        process.kill()
-        process.wait()
+    with hold_port() as held:
+        running = Balancer(folder, port_of(held))
+        servers = [f"    server {name} 127.0.0.1:{port}" for name, port in ports.items()]
+        (folder / "cfg").write_text(_CONFIGURATION.format(folder=folder, port=running.port) + "\n".join(servers) + "\n")
+        process = subprocess.Popen(
+            [program, "-db", "-f", str(folder / "cfg")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            eventually(lambda: running.takes_orders)
+            for name in ports:
+                running.await_state(name, "UP")
+            yield running
+        finally:
+            process.kill()
+            process.wait()
 
 
 @dataclass

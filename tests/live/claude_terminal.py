@@ -24,6 +24,7 @@ from typing import Any
 from tests.live.claude_cli import BUNDLED, scrubbed, work_in
 
 ROWS, COLUMNS = 50, 160
+ECHO_S = 60.0
 _CONTROL = re.compile(r"\x1b\[[0-9;?<>=]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_=>78]|[\x00-\x1f\x7f]")
 
 
@@ -62,10 +63,10 @@ class ClaudeTerminal:
         return "".join(_CONTROL.sub("", self._said.decode("utf-8", "replace")).split())
 
     def type(self, text: str) -> None:
-        """As from a keyboard: the return key apart from what stands before it, or it would be taken for a pasted one."""
+        """As from a keyboard: the return key when what was typed is on the screen, or it would be taken for a pasted one."""
         for part in re.split(r"(\r)", text):
             os.write(self._terminal, part.encode())
-            self._read(0.3)
+            self.await_text(part, ECHO_S)
 
     def close(self) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -5,18 +5,22 @@ Knows nothing of the product. Invariant: what it keeps, it keeps while it is awa
 
 from __future__ import annotations
 
+import weakref
+
 import boto3
 from moto.server import ThreadedMotoServer
+
+from sandbox.held_port import HOST, hold_port, port_of
 
 
 class Cloud:
     """Secrets Manager and KMS, and what is kept there."""
 
     def __init__(self) -> None:
-        self.server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        self.server.start()
-        host, port = self.server.get_host_and_port()
-        self.url = f"http://{host}:{port}"
+        self._port = port_of(held := hold_port())  # nobody else's while it is away
+        weakref.finalize(self, held.close)
+        self.url = f"http://{HOST}:{self._port}"
+        self.come_back()
         login = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
         self._secrets = boto3.client("secretsmanager", endpoint_url=self.url, **login)
         self.kms_key = boto3.client("kms", endpoint_url=self.url, **login).create_key()["KeyMetadata"]["Arn"]
@@ -30,8 +34,7 @@ class Cloud:
         self.server.stop()
 
     def come_back(self) -> None:
-        host, port = self.url.removeprefix("http://").split(":")
-        self.server = ThreadedMotoServer(ip_address=host, port=int(port), verbose=False)
+        self.server = ThreadedMotoServer(ip_address=HOST, port=self._port, verbose=False)
         self.server.start()
 
     def change(self, address: str, value: str) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import psycopg2
 
+from tests.live.leaver import eventually
+
 
 class Postgres:
     """Running, on a Unix socket."""
@@ -57,12 +59,20 @@ class Postgres:
         self._server.ensure_postgres_running()
 
     def signal(self, number: signal.Signals) -> None:
-        """To the postmaster and every process of it: connections are made, and nobody answers."""
+        """To the postmaster and every process of it: connections are made, and nobody answers. One that is at work could start
+        another process meanwhile, so it stops first and goes on last."""
         postmaster = self._server.get_pid()
+        if number is signal.SIGSTOP:
+            os.kill(postmaster, number)
+            eventually(lambda: _is_stopped(postmaster), every_s=0.001)
         children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-        for pid in (postmaster, *map(int, children)):
+        for pid in (*map(int, children), postmaster):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
     def close(self) -> None:
         self._server.cleanup()
+
+
+def _is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"

@@ -157,7 +157,7 @@ def test_guessing_gets_slow_for_one_address_and_not_for_another(stack: Any) -> N
     other = LiveBrowser(stack.url, {"x-forwarded-for": "198.51.100.67"})
 
     statuses = [guesser.sign_in("somebody", "wrong").status for _ in range(5)]
-    sixth = guesser.sign_in(OWNER, PASSWORD)
+    sixth = guesser.post("/admin/login", username=OWNER, password=PASSWORD)  # within the second that it has to wait
 
     assert statuses == [401] * 5
     assert sixth.status == 429
@@ -223,9 +223,9 @@ def test_a_team_of_a_thousand_with_a_hundred_thousand_requests_is_shown_within_a
     stack.database.run(lambda connection: [connection.execute(text(statement)) for statement in _CROWD])
     took = []
     for number in range(1, 21):
-        began = time.monotonic()
+        began = machine.now()
         page = owner.get("/admin?range=7d" if number % 2 else "/admin/usage?group=user")
-        took.append(time.monotonic() - began)
+        took.append(machine.now().since(began))
         assert page.status == 200
 
     stack.database.run(lambda connection: [connection.execute(text(statement)) for statement in _GONE])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -183,20 +185,27 @@ def test_guesses_from_everywhere_do_not_keep_the_owner_out(stack: Any) -> None:
 
 
 def test_a_name_that_nobody_has_takes_as_long_as_a_wrong_password(stack: Any) -> None:
+    """In processor time of the workers: by the clock both take longer where others have the processors, each by chance."""
     stack.database.run(lambda c: admins.add_admin(c, "never-guessed", Role.VIEWER, HASH, datetime.now(UTC)))
     took: dict[str, list[float]] = {"never-guessed": [], "nobody-here": []}
     for number in range(10):
         for name, times in took.items():
             visitor = browser(stack, f"192.0.2.{number}")
             visitor.get("/admin/login")
-            began = time.monotonic()
+            began = worked_s(stack)
             assert visitor.post("/admin/login", username=name, password="wrong").status == 401
-            times.append(time.monotonic() - began)
+            times.append(worked_s(stack) - began)
 
-    fastest = [min(times) for times in took.values()]
+    least = [min(times) for times in took.values()]
     print({name: [round(each * 1000) for each in times] for name, times in took.items()})
-    assert min(fastest) > 0.1
-    assert max(fastest) / min(fastest) < 1.5, "one round of bcrypt more or less would be 2, none at all 100"
+    assert min(least) > 0.1
+    assert max(least) / min(least) < 1.5, "one round of bcrypt more or less would be 2, none at all 100"
+
+
+def worked_s(stack: Any) -> float:
+    """Processor time of all workers so far, their threads included."""
+    told = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in stack.product.worker_pids()]
+    return sum(int(fields[11]) + int(fields[12]) for fields in told) / os.sysconf("SC_CLK_TCK")
 
 
 def test_the_managed_owner_is_there_before_anybody_asked(stack: Any) -> None:

@@ -46,6 +46,7 @@ def test_a_killed_worker_stays_in_sight_beside_its_successor(stack: Any) -> None
     browser = LiveBrowser(stack.url)
     browser.sign_in("admin", PASSWORD)
     killed = stack.product.worker_pids()[0]
+    assert eventually(lambda: f", {killed}" in browser.get("/admin/system").text)
     os.kill(killed, signal.SIGKILL)
 
     def is_replaced() -> bool:

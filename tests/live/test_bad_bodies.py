@@ -111,9 +111,9 @@ def test_a_body_in_a_million_chunks_holds_nobody_up(stack: Any, key: bytes) -> N
         sock.sendall(bomb)
         deadline = time.monotonic() + BODY_TIMEOUT_S
         while time.monotonic() < deadline:
-            began = time.monotonic()
+            began = machine.now()
             assert talk(stack.product.port, b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n", silence_s=0.01).only.status == 200
-            slowest = max(slowest, time.monotonic() - began)
+            slowest = max(slowest, machine.now().since(began))
     assert slowest < 1.0 * machine.slowness()
 
 

@@ -193,7 +193,7 @@ def test_the_rest_of_a_body_nobody_reads_is_never_taken_for_a_request(stack: Any
 
 def test_what_follows_a_body_that_was_announced_too_short_is_told_to_nobody(stack: Any, key: bytes) -> None:
     whole = post(key + b"/v1/messages", message())
-    dialogue = talk(stack.product.port, whole + b"the rest of my prompt: " + MARK + b"\r\n\r\n")
+    dialogue = talk(stack.product.port, whole + b"the rest of my prompt: " + MARK + b"\r\n\r\n", silence_s=20.0)
 
     assert [answer.status for answer in dialogue.answers] == [200, 400]
     assert dialogue.closed

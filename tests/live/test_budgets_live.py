@@ -25,6 +25,7 @@ from core.spend_rows import SILENT_AFTER
 from tests import machine
 from tests.live.asking import abandoned, ask, await_true
 from tests.live.leaver import eventually
+from tests.live.workers import at_every_worker
 
 CENT = 10_000
 CROWD = 200
@@ -50,16 +51,23 @@ def test_a_bedrock_only_key_without_budget_is_told_the_amount_and_the_day(stack:
     refused = ask(stack.developer("bedrock_only", budget_micros=0))
     assert (refused.status, refused.error_type, refused.headers["x-should-retry"]) == (402, "billing_error", "false")
     assert "$0.00 of $0.00" in refused.json["error"]["message"]
-    assert time.strftime("%Y-", time.gmtime()) in refused.json["error"]["message"]
+    assert f"it begins anew on {next_month():%Y-%m-%d} (UTC)" in refused.json["error"]["message"]
+
+
+def next_month() -> datetime:
+    """When budgets begin anew; in December it is another year."""
+    return month_of(datetime.now(UTC), ZoneInfo("UTC")).ends
 
 
 def spent_up(stack: Any, strategy: str) -> Any:
-    """Somebody who asked Bedrock until ten cents were gone."""
+    """Somebody who asked Bedrock until ten cents were gone, and every worker knows: they tell each other within two seconds."""
     developer = stack.developer(strategy, budget_micros=10 * CENT)
     asked = 0
     while (answer := ask(developer, **A_CENT)).status == 200:
         assert (asked := asked + 1) < 30
     assert answer.headers["x-proxy-fallback" if answer.status == 429 else "x-should-retry"] in ("budget_spent", "false")
+    workers = at_every_worker([stack.product])
+    await_true(lambda: all(each.ask(developer.access_key, **A_CENT).status != 200 for each in workers))
     return developer
 
 
@@ -75,8 +83,7 @@ def test_claude_code_shows_the_amount_and_the_day_after_one_request(stack: Any, 
     before = len(told_of(stack, developer))
     ran = claude_code(developer.base_url, "say hi")
     assert (ran.exit_code, "claude-code-proxy: the Bedrock budget of this access key " in ran.stdout) == (1, True), ran
-    resets = month_of(datetime.now(UTC), ZoneInfo("UTC")).ends
-    assert f" of $0.10 spent or reserved this month; it begins anew on {resets:%Y-%m-%d} (UTC)" in ran.stdout, ran
+    assert f" of $0.10 spent or reserved this month; it begins anew on {next_month():%Y-%m-%d} (UTC)" in ran.stdout, ran
     [only] = told_of(stack, developer)[before:]
     assert (only["status"], only["error_type"], only["cost_micros"]) == (402, "billing_error", 0)
 

@@ -58,12 +58,14 @@ def test_another_login_of_the_same_key_goes_to_the_plan(stack: Any, stream: bool
     developer = stack.developer()
     stack.anthropic.fault("plan_exhausted", match={"credential": "sk-ant-tired"}, reset=600)
     assert ask(developer, stream=stream, credential="sk-ant-tired").came_from_bedrock("plan_exhausted")
+    began = time.monotonic()
     assert ask(developer, stream=stream, credential="sk-ant-fresh").came_from_plan
     before = len(stack.plan_posts())
     for _ in range(5):  # two logins in turn do not make the circuit flap
         assert ask(developer, stream=stream, credential="sk-ant-fresh").came_from_plan
         assert ask(developer, stream=stream, credential="sk-ant-tired").came_from_bedrock("plan_exhausted")
-    assert len(stack.plan_posts()) - before <= 6
+    probes = int((time.monotonic() - began) / PROBE_S)  # at each the one is tried again, and the other may close the circuit
+    assert len(stack.plan_posts()) - before <= 6 + 2 * probes
 
 
 @STREAMS

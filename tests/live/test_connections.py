@@ -24,7 +24,7 @@ from tests.proxy_app.certificates import Authority
 
 @pytest.fixture(scope="module")
 def product_settings() -> dict[str, str]:
-    return {"PROXY_FIRST_BYTE_TIMEOUT_S": "1", "PROXY_SILENCE_TIMEOUT_S": "1"}
+    return {"PROXY_SILENCE_TIMEOUT_S": "1"}
 
 
 @pytest.fixture(scope="module")

@@ -98,8 +98,10 @@ def kill(task: Product) -> None:
 
 
 def is_alive(pid: int) -> bool:
+    """Or a thread of it: until the last one has ended its sockets are open, and the kernel takes connections for it."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
+        return threads > 1 or Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
 

@@ -63,7 +63,8 @@ def chunked(target: bytes, *pieces: bytes) -> bytes:
 
 
 def talk(port: int, *sent: bytes, hang_up: bool = False, silence_s: float = 0.3, limit_s: float = 20.0) -> Dialogue:
-    """Send, then read until the server closes, or has answered and says nothing more for `silence_s`."""
+    """Send, then read until the server closes, or has answered and says nothing more for `silence_s`. Where it announced the end
+    of the connection, that is waited for."""
     received = b""
     closed = False
     with socket.create_connection(("127.0.0.1", port), timeout=limit_s) as sock:
@@ -71,7 +72,9 @@ def talk(port: int, *sent: bytes, hang_up: bool = False, silence_s: float = 0.3,
         if hang_up:
             sock.shutdown(socket.SHUT_WR)
         while not closed:
-            sock.settimeout(silence_s if _parsed(received)[0] else limit_s)
+            answers, _ = _parsed(received)
+            ends = not answers or answers[-1].header("connection") == "close"
+            sock.settimeout(limit_s if ends else silence_s)
             try:
                 piece = sock.recv(65_536)
             except TimeoutError:

@@ -1,4 +1,4 @@
-"""Where the product under test listens."""
+"""Where the product under test listens, and what tests read of its log while it writes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import product
+from sandbox.product import Product
 
 OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
@@ -25,3 +26,11 @@ def test_a_port_that_is_taken_is_passed_over(monkeypatch: pytest.MonkeyPatch) ->
         found = {product.free_port() for _ in range(20)}
 
     assert found == {free}
+
+
+def test_a_line_that_is_being_written_is_read_when_it_is_whole(tmp_path: Path) -> None:
+    with Product(tmp_path, {}) as running:
+        running.log_path.write_text('a word of gunicorn\'s\n{"n": 1}\n{"n": "\u2028 is no line\'s end"}\n{"n": 3, "cont')
+        seen = running.logs()
+        running.log_path.write_text('{"n": 3}\n')
+        assert (seen, running.logs()) == ([{"n": 1}, {"n": "\u2028 is no line's end"}], [{"n": 3}])
