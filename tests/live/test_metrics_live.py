@@ -8,7 +8,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ from tests.core.cloudwatch_of_ours import CloudWatch
 from tests.live.asking import ask
 from tests.live.customers import Customers
 from tests.live.leaver import eventually
-from tests.live.workers import AtWorker, at_every_worker
+from tests.live.workers import at_every_worker
 
 TOKENS = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read")
 FORWARDED = "10.1.2.3"
@@ -63,16 +62,9 @@ def metrics(stack: Any, forwarded_for: str = "127.0.0.1") -> dict[str, float]:
         return scraped(answer.read().decode())
 
 
-def reached(stack: Any) -> list[AtWorker]:
-    """A connection to each; none while one of them is still starting."""
-    with suppress(AssertionError):
-        return at_every_worker([stack.product])
-    return []
-
-
 def of_each_worker(stack: Any) -> list[dict[str, float]]:
     said = []
-    for worker in eventually(lambda: reached(stack), 60):
+    for worker in at_every_worker([stack.product]):
         worker.connection.request("GET", "/metrics", headers={"x-forwarded-for": "127.0.0.1"})
         said.append(scraped(worker.connection.getresponse().read().decode()))
         worker.connection.close()
