@@ -52,7 +52,9 @@ class AtWorker:
     def ask(self, access_key: str, **changes: Any) -> Seen:
         """One small message, changed, answered whole."""
         headers = {"content-type": "application/json", "x-api-key": CREDENTIAL, "anthropic-version": "2023-06-01"}
-        self.connection.request("POST", f"/ak/{access_key}/v1/messages", json.dumps(question(stream=False, **changes)), headers)
+        self.connection.request(
+            "POST", f"/ak/{access_key}/v1/messages", json.dumps(question(**{"stream": False, **changes})), headers
+        )
         answer = self.connection.getresponse()
         answer.read()
         return Seen(answer.status, answer.headers.get("x-proxy-provider", ""), answer.headers.get("x-proxy-request-id", ""))
