@@ -204,7 +204,7 @@ class Spool:
                 self._compact(done_bytes)
                 return
             beside = self._offset_path.with_suffix(".offset-new")
-            beside.write_text(str(done_bytes), encoding="ascii")
+            beside.write_bytes(b"%d" % done_bytes)
             beside.replace(self._offset_path)
         except OSError as error:
             _LOG.warning("the spool could not note its progress: %s", error)
@@ -256,7 +256,7 @@ class Spool:
 
     def _stored_offset(self) -> int:
         try:
-            offset = int(self._offset_path.read_text(encoding="ascii"))
+            offset = int(self._offset_path.read_bytes())
         except (FileNotFoundError, ValueError):
             offset = 0
         if 0 < offset <= self._size and os.pread(self._fd, 1, offset - 1) == b"\n":

@@ -33,10 +33,12 @@ class Stage:
     idle_close_s: float | None = None
 
     def serve(self, connection: Connection) -> None:
-        """All the requests of one connection, until either side ends it."""
-        alive = True
+        """All the requests of one connection, until either side ends it. It idles after an answer, not before the first
+        request."""
+        alive, idle_s = True, None
         while alive and not connection.last_answer:
-            request = receive(connection, self.idle_close_s)
+            request = receive(connection, idle_s)
+            idle_s = self.idle_close_s
             if request is None:
                 return
             if request.path.startswith(CONTROL_PATH):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from core import spool as spool_module
 from core.spool import Backlog, Spool, open_spool
 from core.under_way import UnderWay, adopt_orphans
+from sandbox.product import ROOT
 from tests.core.spooling import die, drain, filled
 from tests.mounts import remount, small_disk
 
@@ -25,6 +28,20 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+IMPORTED = """
+import sys
+from pathlib import Path
+from core.spool import Spool
+spool, known = Spool(Path(sys.argv[1]), "worker"), set(sys.modules)
+for record in (b"a", b"b"):
+    spool.append(record)
+spool.cut(spool.read_batch(1)[1])
+spool.close()
+Spool(Path(sys.argv[1]), "worker").close()
+print(sorted(set(sys.modules) - known))
+"""
 
 
 @contextmanager
@@ -60,6 +77,12 @@ def test_an_empty_spool_leaves_no_file_behind(tmp_path: Path) -> None:
     spool.close()
     spool.close()
     assert not list(tmp_path.iterdir())
+
+
+def test_noting_and_reading_progress_imports_nothing(tmp_path: Path) -> None:
+    """Progress is noted where a request ends while others are being written: in the middle of every stream."""
+    done = subprocess.run([sys.executable, "-c", IMPORTED, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_what_was_cut_is_not_read_again_after_a_kill(tmp_path: Path) -> None:

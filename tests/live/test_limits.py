@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests import machine
 from tests.live.asking import ask, await_true, calmed, line_of, trace_of
 
 FIRST_BYTE_S, RESPONSE_S, SILENCE_S, COMMIT_S, BEDROCK_S = 2.0, 3.0, 2.0, 4.0, 60.0
@@ -140,6 +141,13 @@ def test_a_slow_head_counts_until_its_end(stack: Any) -> None:
     assert _took(answer, FIRST_BYTE_S)
 
 
+def _own_seconds(developer: Any) -> float:
+    """Of one answer, without what the machine was held up."""
+    began = machine.now()
+    ask(developer)
+    return machine.now().since(began)
+
+
 def test_waiting_for_one_developer_costs_the_others_nothing(stack: Any) -> None:
     """A worker that blocks for one upstream would stand still for everybody."""
     stuck, fine = stack.developer(), stack.developer()
@@ -147,6 +155,6 @@ def test_waiting_for_one_developer_costs_the_others_nothing(stack: Any) -> None:
     assert ask(fine).came_from_plan
     waiting = threading.Thread(target=lambda: ask(stuck, credential="sk-ant-stuck"))
     waiting.start()
-    quick = list(itertools.takewhile(lambda _: waiting.is_alive(), (ask(fine).seconds for _ in range(50))))
+    quick = list(itertools.takewhile(lambda _: waiting.is_alive(), (_own_seconds(fine) for _ in range(50))))
     waiting.join()
     assert max(quick) < FIRST_BYTE_S

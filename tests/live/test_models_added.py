@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.live.asking import MODEL, ask, at_once, await_true, get, line_of
+from tests.live.asking import MODEL, ask, await_true, get, line_of
 from tests.live.bedrock_asked import attach, ids_asked
+from tests.live.workers import AtWorker, at_every_worker
 
 TWO_TICKS_S = 2.0
 WORKERS = 2
@@ -37,35 +38,45 @@ def added(stack: Any) -> Iterator[Any]:
         stack.product.cli("model", "remove", row_id, check=False)
 
 
-def _ids_of_many(stack: Any, developer: Any, model: str) -> set[str]:
-    """What is asked for by many requests at once, so that every worker has some."""
+@pytest.fixture
+def workers(stack: Any) -> list[AtWorker]:
+    return at_every_worker([stack.product])
+
+
+def _ids_of_all(stack: Any, workers: list[AtWorker], developer: Any) -> set[str]:
+    """What each worker asks for."""
     stack.bedrock.reset()
-    assert {answer.status for answer in at_once(16, lambda: ask(developer, model=model))} == {200}
+    assert {worker.ask(developer.access_key, model=SONNET).status for worker in workers} == {200}
     return set(ids_asked(stack))
 
 
-def test_an_arn_for_one_key_serves_in_every_worker_within_two_ticks_and_no_other_key(stack: Any, added: Any) -> None:
+def test_an_arn_for_one_key_serves_in_every_worker_within_two_ticks_and_no_other_key(
+    stack: Any, workers: list[AtWorker], added: Any
+) -> None:
     developer, other = stack.developer("bedrock_only", bedrock=""), stack.developer("bedrock_only")
     key_id = attach(stack, developer, "bedrock-first")
-    assert _ids_of_many(stack, developer, SONNET) == {f"global.anthropic.{SONNET}"}
+    assert _ids_of_all(stack, workers, developer) == {f"global.anthropic.{SONNET}"}
     added(SONNET, "--bedrock", ARN, "--bedrock-key", key_id)
-    await_true(lambda: _ids_of_many(stack, developer, SONNET) == {ARN}, TWO_TICKS_S)
-    assert _ids_of_many(stack, other, SONNET) == {f"global.anthropic.{SONNET}"}
+    await_true(lambda: _ids_of_all(stack, workers, developer) == {ARN}, TWO_TICKS_S)
+    assert _ids_of_all(stack, workers, other) == {f"global.anthropic.{SONNET}"}
 
 
-def test_what_is_removed_is_gone_within_two_ticks(stack: Any, added: Any) -> None:
+def test_what_is_removed_is_gone_within_two_ticks(stack: Any, workers: list[AtWorker], added: Any) -> None:
     developer = stack.developer("bedrock_only")
     row_id = added(SONNET, "--bedrock", ARN)
-    await_true(lambda: _ids_of_many(stack, developer, SONNET) == {ARN}, TWO_TICKS_S)
+    await_true(lambda: _ids_of_all(stack, workers, developer) == {ARN}, TWO_TICKS_S)
     stack.product.cli("model", "remove", row_id)
-    await_true(lambda: _ids_of_many(stack, developer, SONNET) == {f"global.anthropic.{SONNET}"}, TWO_TICKS_S)
+    await_true(lambda: _ids_of_all(stack, workers, developer) == {f"global.anthropic.{SONNET}"}, TWO_TICKS_S)
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-def test_a_name_of_the_teams_own_is_served_repaired_listed_and_paid_for(stack: Any, added: Any, stream: bool) -> None:
+def test_a_name_of_the_teams_own_is_served_repaired_listed_and_paid_for(
+    stack: Any, workers: list[AtWorker], added: Any, stream: bool
+) -> None:
     developer = stack.developer("bedrock_only")
     added("team-sonnet", "--bedrock", f"anthropic.{MODEL}", "--like", MODEL, "--prefix", "us")
-    await_true(lambda: {each.status for each in at_once(16, lambda: ask(developer, model="team-sonnet"))} == {200}, TWO_TICKS_S)
+    key = developer.access_key
+    await_true(lambda: {worker.ask(key, model="team-sonnet").status for worker in workers} == {200}, TWO_TICKS_S)
     assert "team-sonnet" in [row["id"] for row in get(developer, "/v1/models?limit=1000").json["data"]]
     answer = ask(developer, stream=stream, model="team-sonnet", temperature=0.5, context_management={"edits": []})
     assert answer.came_from_bedrock("")

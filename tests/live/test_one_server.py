@@ -24,7 +24,7 @@ MANY_WORKERS = 6
 
 def command(line: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "admin_app", *line.split()], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "admin_app", *line.split()], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=180
     )
 
 
@@ -34,7 +34,7 @@ def on_another_port(environ: dict[str, str]) -> dict[str, str]:
 
 def ends_by_itself(arguments: tuple[str, ...], environ: dict[str, str]) -> tuple[int, str]:
     """Exit status and error output; the log goes to stdout."""
-    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=180)
     assert "Traceback" not in done.stdout + done.stderr
     return done.returncode, done.stderr
 
@@ -112,7 +112,7 @@ def test_workers_of_a_new_installation_that_begin_at_once_share_the_secrets_that
     url = postgres_server.migrated()
     many = {**environ, "PROXY_DATABASE_URL": url, "PROXY_WORKERS": str(MANY_WORKERS)}
     with started(GUNICORN, many, tmp_path / "output") as server:
-        assert server.comes_to(lambda: workers_seen(url) == MANY_WORKERS, 90.0), server.shown
+        assert server.comes_to(lambda: workers_seen(url) == MANY_WORKERS, 120.0), server.shown
         assert "exited with code" not in server.shown
     postgres_server.drop(url)
 

@@ -23,6 +23,7 @@ from tests import machine
 from tests.live.asking import CREDENTIAL, question
 
 _PAUSE_S = 0.02
+_REACHED_S = 60.0
 _GIVE_UP_S = 30.0
 _HEAVY = (
     "INSERT INTO {table} SELECT n, md5(n::text) FROM generate_series(1, 3000) AS n",
@@ -60,7 +61,8 @@ class AtWorker:
 
 
 def at_every_worker(products: Iterable[Product]) -> list[AtWorker]:
-    """Exactly one connection to each worker of these servers."""
+    """Exactly one connection to each worker of these servers. Waits for one that is still starting, and while another takes
+    every connection."""
     return [each for product in products for each in _pinned(product).values()]
 
 
@@ -134,31 +136,35 @@ def _session(url: str) -> Iterator[Any]:
 
 def _pinned(product: Product) -> dict[int, AtWorker]:
     found: dict[int, AtWorker] = {}
-    wanted = set(product.worker_pids())
-    deadline = time.monotonic() + _GIVE_UP_S
-    while found.keys() != wanted:  # one worker may take any number of connections in a row
-        assert time.monotonic() < deadline, f"no connection to {wanted - found.keys()}"
+    began, wanted = machine.now(), set(product.worker_pids())
+    while missing := wanted - found.keys():
+        assert machine.now().since(began) < _REACHED_S, f"no connection to {missing}"
         connection = http.client.HTTPConnection("127.0.0.1", product.port, timeout=60)
         connection.request("GET", "/health")
         connection.getresponse().read()
-        pid = _owner(connection, product.port, wanted)
-        if pid in found:
+        pid = _owner(connection, product.port, missing)
+        if pid is None:
             connection.close()
+            time.sleep(_PAUSE_S)
         else:
             found[pid] = AtWorker(connection, pid)
-    return found
+        wanted = set(product.worker_pids())
+    return {pid: found[pid] for pid in wanted}
 
 
-def _owner(connection: http.client.HTTPConnection, port: int, pids: set[int]) -> int:
+def _owner(connection: http.client.HTTPConnection, port: int, pids: set[int]) -> int | None:
+    """Which of these has it; None when another has."""
     ours = connection.sock.getsockname()[1]
     rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    inode = next(row[9] for row in rows if row[1].endswith(f":{port:04X}") and row[2].endswith(f":{ours:04X}"))
-    return next(pid for pid in pids if f"socket:[{inode}]" in _open_files(pid))
+    inodes = [row[9] for row in rows if row[1].endswith(f":{port:04X}") and row[2].endswith(f":{ours:04X}")]
+    return next((pid for pid in pids for inode in inodes if f"socket:[{inode}]" in _open_files(pid)), None)
 
 
 def _open_files(pid: int) -> set[str]:
+    """None of one that has just ended."""
     names = set[str]()
-    for file in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(OSError):
-            names.add(str(file.readlink()))
+    with suppress(OSError):
+        for file in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                names.add(str(file.readlink()))
     return names

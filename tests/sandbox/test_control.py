@@ -120,6 +120,15 @@ def test_connections_close_when_they_idle_for_too_long(started: Any, caller_of: 
     assert caller.connection.sock.recv(1) == b""
 
 
+def test_a_connection_that_has_not_asked_yet_is_not_idle(started: Any) -> None:
+    """Who connects and is held up before its first request would be told that the upstream is away."""
+    sandbox = started("anthropic", "--idle-close", "0.1")
+    with socket.create_connection(("127.0.0.1", sandbox.port)) as connection:
+        connection.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+
+
 BODY = b'event: odd\ndata: {"x":  1}\n\n\xff\x00'
 
 
