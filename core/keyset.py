@@ -56,7 +56,7 @@ class Order:
         """One query."""
         named = query.add_columns(*(part.what.label(_label(number)) for number, part in enumerate(self.parts)))
         found = paced(connection.execute(self.sorted(named, after).limit(limit + 1)))
-        return cut([(line(row), tuple(row._mapping[_label(each)] for each in range(len(self.parts)))) for row in found], limit)
+        return cut([(line(row), tuple(row[-len(self.parts) :])) for row in found], limit)
 
 
 def cut(found: Sequence[tuple[L, Place]], limit: int) -> Page[L]:

@@ -88,9 +88,7 @@ def sessions_in_order(connection: Connection, wanted: SessionFilter, limit: int,
     """The same in the order of keys and ids: the one in which nothing moves while it is read from page to page."""
     table = claude_sessions.c
     order = Order((By(table.access_key_id), By(table.session_id)))
-    found = order.sorted(select(claude_sessions).where(*_conditions(wanted)), after).limit(limit + 1).subquery()
-    placed = Order((By(found.c.access_key_id), By(found.c.session_id)))
-    return placed.page(connection, with_owner_names(found), limit, _line)
+    return order.page(connection, with_owner_names(claude_sessions).where(*_conditions(wanted)), limit, _line, after)
 
 
 def count_sessions(connection: Connection, wanted: SessionFilter) -> int:
