@@ -28,7 +28,7 @@ size, messages = int(sys.argv[1]), int(sys.argv[2])
 content = conversation_bytes(size, messages)
 able = load_catalogue().capabilities("claude-opus-5-5")
 turns = Turns().take
-gc.collect(); gc.freeze(); gc.set_threshold(20_000, 50, 100)  # as gunicorn.conf.py does
+gc.collect(); gc.freeze(); gc.set_threshold(5_000, 200, 100)  # as gunicorn.conf.py does
 spent = {}
 
 def work():
