@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import select
@@ -9,7 +10,7 @@ from sqlalchemy import select
 from core import circuit_rows
 from core.models import circuits as circuits_table
 from proxy_app.faults import Fault
-from tests.proxy_app.sharing_world import ACCOUNT, HOUR, NOON, NOVA, OPUS, World
+from tests.proxy_app.sharing_world import ACCOUNT, HOUR, NOON, NOVA, OPUS, Worker, World
 from tests.proxy_app.sharing_world import world as world
 
 
@@ -98,26 +99,22 @@ def test_a_half_open_circuit_is_told_to_nobody(world: World) -> None:
 def test_a_worker_does_not_apply_its_own_rows(world: World) -> None:
     first = world.worker()
     first.circuits.close(NOVA)
-    first.tick()
-    first.exhaust()
-    first.sharing.publish()
-    world.elapsed += 1800
-    probe = first.enter()
-    first.sharing.absorb()
-    probe.succeeded()
-    assert first.circuits.snapshot() == []
+    assert circuits_after_a_probe_beside_its_own_row(world, first) == []
 
 
 def test_a_worker_of_a_new_installation_does_not_apply_the_first_row_of_all_when_it_is_its_own(world: World) -> None:
-    first = world.worker()
-    first.tick()
-    first.exhaust()
-    first.sharing.publish()
+    assert circuits_after_a_probe_beside_its_own_row(world, world.worker()) == []
+
+
+def circuits_after_a_probe_beside_its_own_row(world: World, worker: Worker) -> Sequence[object]:
+    worker.tick()
+    worker.exhaust()
+    worker.sharing.publish()
     world.elapsed += 1800
-    probe = first.enter()
-    first.sharing.absorb()
+    probe = worker.enter()
+    worker.sharing.absorb()
     probe.succeeded()
-    assert first.circuits.snapshot() == []
+    return worker.circuits.snapshot()
 
 
 def test_a_row_is_applied_once(world: World) -> None:
