@@ -9,7 +9,6 @@ no fsync: the promise is to outlive the process, not the machine (facts/reliabil
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import logging
 import os
@@ -22,18 +21,14 @@ from itertools import islice
 from pathlib import Path
 from zlib import crc32
 
+from core.locked_file import OPEN_FLAGS, FileTaken, open_locked
+
 SUFFIX = ".spool"
 _LOG = logging.getLogger(__name__)
 _MOST_HELD_BYTES = 8 * 1024 * 1024
 _WINDOW_BYTES = 512 * 1024
 _COMPACT_BYTES = 4 * 1024 * 1024
 _MARK_EVERY_S = 1.0
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-_FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-class SpoolTaken(Exception):
-    """Another process holds this spool, or has just removed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +57,7 @@ class Spool:
         most_held_bytes: int = _MOST_HELD_BYTES,
         create: bool = True,
     ) -> None:
-        """Makes the directory, too, private. Raises SpoolTaken, and OSError where the directory cannot be used."""
+        """Makes the directory, too, private. Raises FileTaken, and OSError where the directory cannot be used."""
         self.path = directory / f"{name}{SUFFIX}"
         self.lost = self.torn = 0
         self._offset_path = directory / f"{name}.offset"
@@ -71,11 +66,13 @@ class Spool:
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
         self._spoilt = False  # behind `_size` lies a piece of a line that must be taken back
-        self._fd = _open_locked(self.path, create)  # negative where there is no file
-        self._base = 0  # position of the file's first byte
-        self._size = self._mended(os.fstat(self._fd).st_size) if self._fd >= 0 else 0
-        self._done = self._stored_offset() if self._fd >= 0 else 0  # position up to which everything is cut
-        self._records = self._count_lines()
+        self._base = self._size = self._done = self._records = 0
+        self._fd = open_locked(self.path, create)  # negative where there is no file
+        try:
+            self._take_stock()
+        except OSError:
+            os.close(self._fd)  # and let go of the lock: others may be luckier with what this disk holds
+            raise
         self._last_batch = (self._done, 0, 0)  # the position behind it, its lines, how many of them were damaged
         # (position, unix seconds) about once a second: what lies behind a position was appended then or later.
         self._marks: deque[tuple[int, float]] = deque()
@@ -95,6 +92,13 @@ class Spool:
     def _end(self) -> int:
         """Records held in memory lie behind the file's end, as if they were in it."""
         return self._base + self._size + self._held_bytes
+
+    def has_file(self) -> bool:
+        """Made now where there was no room for it. Who asks may leave something beside it: it will be found."""
+        if self._fd < 0:
+            with suppress(OSError, FileTaken):
+                self._fd = open_locked(self.path, create=True)
+        return self._fd >= 0
 
     def append(self, record: bytes) -> None:
         """Keep one record (without a newline in it). Never raises: a full disk is counted, not reported."""
@@ -162,13 +166,13 @@ class Spool:
 
     def _write(self, line: bytes) -> bool:
         """One write. A full disk writes short without an error: that piece is taken back before anything else is written."""
+        if not self.has_file():
+            return False
         try:
-            if self._fd < 0:
-                self._fd = _open_locked(self.path, create=True)
             if self._spoilt:
                 os.ftruncate(self._fd, self._size)
             self._spoilt = os.write(self._fd, line) != len(line)
-        except (OSError, SpoolTaken):
+        except OSError:
             return False
         if not self._spoilt:
             self._size += len(line)
@@ -212,7 +216,7 @@ class Spool:
     def _compact(self, done_bytes: int) -> None:
         """Under steady load the file is never quite done with: now and then its tail moves to a new one."""
         beside = self.path.with_suffix(".spool-new")
-        fd = os.open(beside, _FLAGS | os.O_CREAT | os.O_TRUNC, 0o600)
+        fd = os.open(beside, OPEN_FLAGS | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             tail = os.pread(self._fd, self._size - done_bytes, done_bytes)
@@ -243,6 +247,13 @@ class Spool:
         while self._marks and (self._records == 0 or (len(self._marks) > 1 and self._marks[1][0] <= self._done)):
             self._marks.popleft()
 
+    def _take_stock(self) -> None:
+        if self._fd >= 0:
+            self._size = self._mended(os.fstat(self._fd).st_size)  # `_base`, the position of the file's first byte, is 0
+            self._done = self._stored_offset()  # position up to which everything is cut
+            windows = range(self._done, self._size, _WINDOW_BYTES)
+            self._records = sum(os.pread(self._fd, _WINDOW_BYTES, at).count(b"\n") for at in windows)
+
     def _mended(self, size: int) -> int:
         """The writer may have died within a line, the last one: it was never acknowledged, so it goes."""
         end = newline = size
@@ -264,10 +275,6 @@ class Spool:
         self._offset_path.unlink(missing_ok=True)
         return 0
 
-    def _count_lines(self) -> int:
-        windows = range(self._done, self._size, _WINDOW_BYTES)
-        return sum(os.pread(self._fd, _WINDOW_BYTES, at).count(b"\n") for at in windows)
-
 
 def open_spool(directory: Path, name: str) -> Spool:
     """A spool for this process, whatever others there are: a taken name gets a number."""
@@ -275,26 +282,6 @@ def open_spool(directory: Path, name: str) -> Spool:
     while True:
         try:
             return Spool(directory, free_name)
-        except SpoolTaken:
+        except FileTaken:
             number += 1
             free_name = f"{name}-{number}"
-
-
-def _open_locked(path: Path, create: bool) -> int:
-    """The file's descriptor; -1 where it would have to be made and the disk takes none."""
-    try:
-        if create:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(path, _FLAGS | (os.O_CREAT if create else 0), 0o600)
-    except OSError as error:
-        if create and error.errno in _NO_ROOM and not path.exists():
-            return -1
-        raise
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(os.fstat(fd), path.stat()):
-            raise SpoolTaken(path.stem)  # removed, or compacted, between our open and our lock
-    except (BlockingIOError, FileNotFoundError, SpoolTaken):
-        os.close(fd)
-        raise SpoolTaken(path.stem) from None
-    return fd

@@ -17,7 +17,8 @@ from heapq import heapify, heappop, heappush
 from pathlib import Path
 from zlib import crc32
 
-from core.spool import SUFFIX, Spool, SpoolTaken
+from core.locked_file import FileTaken
+from core.spool import SUFFIX, Spool
 
 SLOT_BYTES = 4096  # one page, which a kill cannot split
 _SUFFIX = ".open"
@@ -30,6 +31,7 @@ class UnderWay:
 
     def __init__(self, spool: Spool) -> None:
         _take_in(spool)
+        self._spool = spool
         self._path = _beside(spool.path)
         self._fd = -1
         self._slots: dict[str, int] = {}
@@ -71,21 +73,23 @@ class UnderWay:
                 self._free = [slot for slot in self._free if slot < top]
                 heapify(self._free)
 
-    def close(self, spool: Spool) -> None:
+    def close(self) -> None:
         """What is still under way has no other end than this: its records go to the spool. Before the spool is closed."""
         if self._fd < 0:
             return
         for slot in sorted(self._slots.values()):
             record = _record_in(os.pread(self._fd, SLOT_BYTES, slot * SLOT_BYTES))
             if record:
-                spool.append(record)
+                self._spool.append(record)
         self._slots.clear()
-        if not spool.held:
+        if not self._spool.held:
             self._path.unlink(missing_ok=True)
         os.close(self._fd)
         self._fd = -1
 
     def _write(self, line: bytes, slot: int) -> bool:
+        if not self._spool.has_file():  # by which a slot is found
+            return False
         try:
             if self._fd < 0:
                 self._fd = os.open(self._path, _FLAGS, 0o600)
@@ -103,8 +107,8 @@ def adopt_orphans(directory: Path) -> list[Spool]:
     for path in sorted(directory.glob(f"*{SUFFIX}")):
         try:
             spool = Spool(directory, path.stem, create=False)
-        except (SpoolTaken, OSError) as error:
-            if not isinstance(error, SpoolTaken | FileNotFoundError):
+        except (FileTaken, OSError) as error:
+            if not isinstance(error, FileTaken | FileNotFoundError):
                 _LOG.warning("a spool cannot be adopted: %s", error)
             continue
         _take_in(spool)

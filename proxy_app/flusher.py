@@ -122,7 +122,7 @@ class Flusher:
         left = self.books
         if left.records or left.lost:
             _LOG.warning("records stay in the spool", extra={"context": {"records": left.records, "lost": left.lost}})
-        self.under_way.close(self._spool)
+        self.under_way.close()
         for spool in (self._spool, *self._adopted):
             spool.close()
 

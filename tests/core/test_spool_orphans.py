@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from core.spool import Spool, SpoolTaken, open_spool
+from core.locked_file import FileTaken
+from core.spool import Spool, open_spool
 from core.under_way import adopt_orphans
 from tests.core.spooling import die, drain, filled
 
@@ -52,7 +54,7 @@ def run(script: str, directory: Path) -> subprocess.Popen[str]:
 
 def test_a_living_spool_is_neither_opened_twice_nor_adopted(tmp_path: Path) -> None:
     living = filled(tmp_path, b"a")
-    with pytest.raises(SpoolTaken):
+    with pytest.raises(FileTaken):
         Spool(tmp_path, "worker")
     assert adopt_orphans(tmp_path) == [] and living.path.exists()
 
@@ -64,6 +66,18 @@ def test_a_taken_name_gets_a_number(tmp_path: Path) -> None:
 def test_empty_orphans_are_cleared_away(tmp_path: Path) -> None:
     die(filled(tmp_path))
     assert adopt_orphans(tmp_path) == [] and not list(tmp_path.iterdir())
+
+
+def test_a_spool_that_could_not_be_read_once_is_let_go_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    die(filled(tmp_path, b"a"))
+
+    def broken(fd: int, size: int, at: int) -> bytes:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", broken)
+        assert adopt_orphans(tmp_path) == []
+    assert [drain(orphan) for orphan in adopt_orphans(tmp_path)] == [[b"a"]]
 
 
 def test_a_directory_that_is_not_there_holds_no_orphans(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from core.spool import Spool, open_spool
 from core.under_way import SLOT_BYTES, UnderWay, adopt_orphans
 from tests.core.spooling import die, drain
+from tests.mounts import remount, small_disk
 
 
 def begun(spool: Spool, *names: str) -> UnderWay:
@@ -76,7 +77,7 @@ def test_the_file_is_private_and_as_large_as_the_most_answers_at_a_time(spool: S
 def test_a_worker_that_ends_in_good_order_leaves_what_never_finished_to_the_next(spool: Spool, tmp_path: Path) -> None:
     under_way = begun(spool, "a", "b")
     under_way.end("a")
-    under_way.close(spool)
+    under_way.close()
     spool.close()
     assert adopted(tmp_path) == [b"open b"]
 
@@ -84,7 +85,7 @@ def test_a_worker_that_ends_in_good_order_leaves_what_never_finished_to_the_next
 def test_a_worker_with_nothing_under_way_leaves_no_file(spool: Spool, tmp_path: Path) -> None:
     under_way = begun(spool, "a")
     under_way.end("a")
-    under_way.close(spool)
+    under_way.close()
     spool.close()
     assert not list(tmp_path.iterdir())
 
@@ -124,6 +125,17 @@ def test_a_full_disk_costs_the_protection_and_nothing_else(spool: Spool, tmp_pat
     assert under_way.begin("c", b"open c")
     die(spool)
     assert adopted(tmp_path) == [b"open a", b"open c"]
+
+
+def test_what_began_on_a_disk_without_room_for_a_spool_is_found_all_the_same(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 64) as disk:
+        remount(disk, "ro")
+        under_way = UnderWay(open_spool(disk, "worker"))
+        assert not under_way.begin("a", b"open a")
+        remount(disk, "rw")
+        assert under_way.begin("b", b"open b")
+        die(under_way._spool)
+        assert adopted(disk) == [b"open b"]
 
 
 @settings(max_examples=60, deadline=None)
