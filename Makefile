@@ -15,7 +15,7 @@ help:
 	@echo "make test   every test this machine allows; what it cannot run is skipped by name"
 	@echo "make prove  the long proofs: a million records, 100,000 requests, thirty kills; minutes"
 	@echo "make prove-admin  of these what the admin takes, with its tables: pages, event loop, developers beside it"
-	@echo "make prove-books  of these what the ledger takes: a million records, 100,000 requests, thirty kills"
+	@echo "make prove-books  of these what the ledger takes: a million records, 100,000 requests, thirty kills; and a worker's memory"
 	@echo "make prove-image  the container image, built and run; needs root, podman, crun and debootstrap"
 	@echo "make lint   ruff and mypy --strict; after make setup-lint also cfn-lint, checkov, shellcheck, hadolint"
 	@echo "make screenshots   pictures of every page into docs/screenshots, with a team at work"
@@ -63,7 +63,8 @@ prove-admin: $(VENV)/.development
 		tests/prove/test_reports_beside_requests.py
 
 prove-books: $(VENV)/.development
-	$(BIN)/python -m pytest -q -m prove tests/prove/test_million.py tests/prove/test_hundred_thousand.py tests/prove/test_kills.py
+	$(BIN)/python -m pytest -q -m prove tests/prove/test_million.py tests/prove/test_hundred_thousand.py tests/prove/test_kills.py \
+		tests/prove/test_memory.py
 
 prove-image: $(VENV)/.development
 	$(BIN)/python -m pytest tests/prove/test_image.py -m image
