@@ -40,6 +40,9 @@ def _nothing_to_reserve(call: Call) -> Reservation:
     return Reservation(Owner(call.grant.user_id, call.grant.access_key_id), 0)
 
 
+_UNANSWERED = error_reply(Refused(529, "overloaded_error", "no upstream"), "")  # until somebody has answered
+
+
 @dataclass(slots=True)
 class Opened:
     """A reply under way, what is known of it so far, and the Plan's admission that its end will settle (or None).
@@ -74,7 +77,7 @@ class Gateway:
 
     def open(self, call: Call) -> Opened:
         """An answer, whatever happens: an error of ours is a Reply too. The caller closes `reply.body`."""
-        opened = Opened(error_reply(Refused(529, "overloaded_error", "no upstream"), call.request_id), Outcome())
+        opened = Opened(_UNANSWERED, Outcome())
         try:
             order = route(call, bedrock_serves=self._bedrock.serves(call))
             if order == (ProviderName.PLAN,):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from gunicorn.http.errors import ParseException
@@ -131,17 +131,16 @@ class Inbound:
             raise
         lifeline.watch()
         asked = _asked(body, self._reading.turns) if endpoint in (Endpoint.MESSAGES, Endpoint.COUNT_TOKENS) else Asked()
-        call = self._call(arrival, grant, endpoint, lifeline)
-        commit_by = call.received + self._reading.commit_s if asked.stream else float("inf")
-        return replace(call, body=body, asked=asked, commit_by=commit_by)
+        return self._call(arrival, grant, endpoint, lifeline, body, asked)
 
     def unread_call(self, arrival: Arrival, grant: Grant, endpoint: Endpoint) -> Call:
         """What the books say of a request whose body was refused: whose it was. Watches nothing, needs no closing."""
         lifeline = ClientLine(None, self._live)
         lifeline.close()
-        return self._call(arrival, grant, endpoint, lifeline)
+        return self._call(arrival, grant, endpoint, lifeline, b"", Asked())
 
-    def _call(self, arrival: Arrival, grant: Grant, endpoint: Endpoint, lifeline: ClientLine) -> Call:
+    def _call(self, arrival: Arrival, grant: Grant, endpoint: Endpoint, lifeline: ClientLine, body: bytes, asked: Asked) -> Call:
+        received = self._clock()
         return Call(
             request_id=arrival.request_id,
             grant=grant,
@@ -149,12 +148,13 @@ class Inbound:
             method=arrival.method,
             target=arrival.target,
             headers=arrival.headers,
-            body=b"",
-            asked=Asked(),
+            body=body,
+            asked=asked,
             lifeline=lifeline,
             started=arrival.started,
-            received=self._clock(),
+            received=received,
             started_at=arrival.started_at,
+            commit_by=received + self._reading.commit_s if asked.stream else float("inf"),
         )
 
     def _read(self, arrival: Arrival) -> bytes:

@@ -66,7 +66,8 @@ class PlanProvider:
         notes: dict[Fault, str] = {}  # what the Plan was asked once more for: each of them at most once
         while True:
             try:
-                return replace(self._ask(call, request), notes=tuple(notes.values()))
+                reply = self._ask(call, request)
+                return replace(reply, notes=tuple(notes.values())) if notes else reply
             except UpstreamError as error:
                 again = None if error.fault in notes else self._once_more(call, request, error)
                 if again is None:
