@@ -25,8 +25,8 @@ class Measured:
 
     request_ms: float = 0.84  # CPU of a 100 KB request on its way to the Plan, whole
     event_us: float = 48.7  # CPU of one relayed event
-    idle_mb: float = 77.0
-    stream_kb: float = 40.3  # of memory, held by one open stream
+    idle_mb: float = 91.6
+    stream_kb: float = 41.4  # of memory, held by one open stream
     records_s: float = 2_840.0  # into PostgreSQL by one of its cores: 250 records with their sums in 88 ms
     fargate_speed: float = 0.5  # assumed share of that core's speed which a Fargate vCPU has
 
