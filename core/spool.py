@@ -93,8 +93,8 @@ class Spool:
         """Records held in memory lie behind the file's end, as if they were in it."""
         return self._base + self._size + self._held_bytes
 
-    def has_file(self) -> bool:
-        """Made now where there was no room for it. Who asks may leave something beside it: it will be found."""
+    def ensure_file(self) -> bool:
+        """Whether there is one, made now where there was no room before. What lies beside it will be found."""
         if self._fd < 0:
             with suppress(OSError, FileTaken):
                 self._fd = open_locked(self.path, create=True)
@@ -166,7 +166,7 @@ class Spool:
 
     def _write(self, line: bytes) -> bool:
         """One write. A full disk writes short without an error: that piece is taken back before anything else is written."""
-        if not self.has_file():
+        if not self.ensure_file():
             return False
         try:
             if self._spoilt:

@@ -88,7 +88,7 @@ class UnderWay:
         self._fd = -1
 
     def _write(self, line: bytes, slot: int) -> bool:
-        if not self._spool.has_file():  # by which a slot is found
+        if not self._spool.ensure_file():  # by which a slot is found
             return False
         try:
             if self._fd < 0:

@@ -130,11 +130,12 @@ def test_a_full_disk_costs_the_protection_and_nothing_else(spool: Spool, tmp_pat
 def test_what_began_on_a_disk_without_room_for_a_spool_is_found_all_the_same(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 64) as disk:
         remount(disk, "ro")
-        under_way = UnderWay(open_spool(disk, "worker"))
+        spool = open_spool(disk, "worker")
+        under_way = UnderWay(spool)
         assert not under_way.begin("a", b"open a")
         remount(disk, "rw")
         assert under_way.begin("b", b"open b")
-        die(under_way._spool)
+        die(spool)
         assert adopted(disk) == [b"open b"]
 
 
