@@ -125,8 +125,8 @@ def _take_in(spool: Spool) -> None:
     try:
         for record in _records_in(path):
             spool.append(record)
-        if not spool.held:
-            path.unlink(missing_ok=True)
+        if not spool.held and path.exists():
+            path.unlink()
     except OSError as error:
         _LOG.warning("what a worker was in the middle of cannot be read: %s", error)
 

@@ -127,7 +127,9 @@ def test_a_full_disk_costs_the_protection_and_nothing_else(spool: Spool, tmp_pat
     assert adopted(tmp_path) == [b"open a", b"open c"]
 
 
-def test_what_began_on_a_disk_without_room_for_a_spool_is_found_all_the_same(tmp_path: Path) -> None:
+def test_what_began_on_a_disk_without_room_for_a_spool_is_found_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with small_disk(tmp_path / "disk", 64) as disk:
         remount(disk, "ro")
         spool = open_spool(disk, "worker")
@@ -136,7 +138,7 @@ def test_what_began_on_a_disk_without_room_for_a_spool_is_found_all_the_same(tmp
         remount(disk, "rw")
         assert under_way.begin("b", b"open b")
         die(spool)
-        assert adopted(disk) == [b"open b"]
+        assert (adopted(disk), caplog.messages) == ([b"open b"], [])
 
 
 @settings(max_examples=60, deadline=None)
