@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LINT := .venv-lint/bin
 
-.PHONY: help setup setup-lint run demo test prove prove-admin prove-books prove-image screenshots bench lint lint-code lint-ecs lock clean
+.PHONY: help setup setup-lint run demo test prove prove-admin prove-books prove-memory prove-image screenshots bench lint lint-code lint-ecs lock clean
 
 help:
 	@echo "make run    serve on 127.0.0.1:8080 with SQLite in var/"
@@ -15,7 +15,8 @@ help:
 	@echo "make test   every test this machine allows; what it cannot run is skipped by name"
 	@echo "make prove  the long proofs: a million records, 100,000 requests, thirty kills; minutes"
 	@echo "make prove-admin  of these what the admin takes, with its tables: pages, event loop, developers beside it"
-	@echo "make prove-books  of these what the ledger takes: a million records, 100,000 requests, thirty kills; and a worker's memory"
+	@echo "make prove-books  of these what the ledger takes: a million records, 100,000 requests, thirty kills"
+	@echo "make prove-memory  of these whether a worker grows with what strangers ask of it"
 	@echo "make prove-image  the container image, built and run; needs root, podman, crun and debootstrap"
 	@echo "make lint   ruff and mypy --strict; after make setup-lint also cfn-lint, checkov, shellcheck, hadolint"
 	@echo "make screenshots   pictures of every page into docs/screenshots, with a team at work"
@@ -34,8 +35,8 @@ setup: $(VENV)/.development
 test: $(VENV)/.development
 	$(BIN)/python -m pytest -n $(or $(TEST_PROCESSES),2) --dist loadfile --no-loadscope-reorder
 
-# Two halves that may run at the same time (make --jobs=2 --output-sync=target prove): what measures time, and the books.
-prove: prove-admin prove-books
+# Parts that may run at the same time (make --jobs=2 --output-sync=target prove): what measures time, the books, and memory.
+prove: prove-admin prove-books prove-memory
 
 screenshots: $(VENV)/.development
 	$(BIN)/python -m tests.browser.screenshots
@@ -63,8 +64,10 @@ prove-admin: $(VENV)/.development
 		tests/prove/test_reports_beside_requests.py
 
 prove-books: $(VENV)/.development
-	$(BIN)/python -m pytest -q -m prove tests/prove/test_million.py tests/prove/test_hundred_thousand.py tests/prove/test_kills.py \
-		tests/prove/test_memory.py
+	$(BIN)/python -m pytest -q -m prove tests/prove/test_million.py tests/prove/test_hundred_thousand.py tests/prove/test_kills.py
+
+prove-memory: $(VENV)/.development
+	$(BIN)/python -m pytest -q -m prove tests/prove/test_memory.py
 
 prove-image: $(VENV)/.development
 	$(BIN)/python -m pytest tests/prove/test_image.py -m image
